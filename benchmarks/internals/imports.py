@@ -25,6 +25,7 @@ NOT_AT_START: Final = frozenset(
         "opentelemetry",
         "prometheus_client",
         "pydantic",
+        "pydantic_monty",
         "quart",
         "quart_trio",
         "rich",

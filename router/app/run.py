@@ -27,6 +27,7 @@ from router.app.listeners import STDIO
 from router.app.listening.local_listener import LOCAL
 from router.app.shutdown import STOP_MARGIN_S, Stop, obey_signals
 from router.app.start_turns import start_slots
+from router.code_mode.code_task import keep_running_code
 from router.core.core import Core
 from router.core.startup import EarlyCore
 from router.dispatch.actor import dispatch
@@ -92,6 +93,7 @@ async def serve(router: Router, stop: Stop) -> None:
         actor_nursery.start_soon(router.catalogues.keep, channels.catalogues)
         with channels.inbox_in:
             tracer = None if router.telemetry is None else router.telemetry.tracer
+            router.settings.warn_of_extra()
             at_start = core_settings(settings, router.settings.record_reasons)
             core = EarlyCore(Core(at_start, ProcessSeal(), tracer))
             await actor_nursery.start(
@@ -130,7 +132,9 @@ async def _run_sessions(router: Router, stop: Stop) -> None:
                 saving.start_soon(keep_store, router.instances, channels.saves, inbox)
                 inbox = channels.inbox_in.clone()
                 saving.start_soon(router.pins.keep, channels.pins, channels.inbox_in.clone())
-                saving.start_soon(keep_index, channels.searches, channels.inbox_in.clone())
+                saving.start_soon(keep_running_code, channels.runs, channels.inbox_in.clone())
+                asked = (channels.searches, channels.inbox_in.clone(), router.reranker)
+                saving.start_soon(keep_index, *asked)
                 saving.start_soon(keep_profiles, router.profiles, router.parts, inbox)
                 saving.start_soon(router.refusals.run)
                 saving.start_soon(

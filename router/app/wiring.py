@@ -25,6 +25,7 @@ from router.app.records import Records, log_call
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch.actor import INBOX_SIZE, Inbound
 from router.dispatch.after_batch import AfterBatch
+from router.messages.code_runs import MAX_RUNS, EndCode, RunCode
 from router.messages.effects import PinTools, SaveCatalogue, SaveInstance
 from router.messages.observability.metrics import ActorCounts
 from router.messages.search import IndexTools, SearchTools
@@ -35,6 +36,7 @@ from router.reload.live_settings import LiveSettings
 from router.reload.package_store import PackageStore
 from router.reload.pin_store import PinStore
 from router.reload.profile_store import ProfileStore
+from router.search.semantic.semantic_reranker import SemanticReranker
 from supervisors.child import Command
 
 if TYPE_CHECKING:
@@ -75,6 +77,9 @@ PINS_SIZE: Final = 16
 """Tools to be digested and saved: the core sends the next when it has heard of the last, unless the
 setting was switched off and on meanwhile."""
 
+RUNS_SIZE: Final = 4 * MAX_RUNS
+"""Runs of code: each is begun once, and ended twice at most."""
+
 
 class Channels(Struct, frozen=True):
     """The memory channels between the parts, each with its two ends.
@@ -87,6 +92,7 @@ class Channels(Struct, frozen=True):
         catalogues_in, catalogues: catalogues to be kept on disk, from the actor to their store.
         pins_in, pins: tools to be digested and saved, from the actor to the store of pins.
         searches_in, searches: searches and what can be found, from the actor to the search index.
+        runs_in, runs: runs of code and their ends, from the actor to the task that runs code.
     """
 
     inbox_in: trio.MemorySendChannel[Inbound]
@@ -103,6 +109,8 @@ class Channels(Struct, frozen=True):
     pins: trio.MemoryReceiveChannel[PinTools]
     searches_in: trio.MemorySendChannel[IndexTools | SearchTools]
     searches: trio.MemoryReceiveChannel[IndexTools | SearchTools]
+    runs_in: trio.MemorySendChannel[RunCode | EndCode]
+    runs: trio.MemoryReceiveChannel[RunCode | EndCode]
 
     @classmethod
     def open(cls) -> Channels:
@@ -115,6 +123,7 @@ class Channels(Struct, frozen=True):
             *trio.open_memory_channel[SaveCatalogue](CATALOGUES_SIZE),
             *trio.open_memory_channel[PinTools](PINS_SIZE),
             *trio.open_memory_channel[IndexTools | SearchTools](math.inf),
+            *trio.open_memory_channel[RunCode | EndCode](RUNS_SIZE),
         )
 
     @property
@@ -124,6 +133,8 @@ class Channels(Struct, frozen=True):
             PinTools: self.pins_in,
             IndexTools: self.searches_in,
             SearchTools: self.searches_in,
+            RunCode: self.runs_in,
+            EndCode: self.runs_in,
         }
 
 
@@ -152,6 +163,7 @@ class Router(Struct, frozen=True):
         is_for_people: True to say in the log how to stop.
         show_start: shows a person how the instances get up, given the actor's inbox and the URLs
             of the listeners; None if nobody looks.
+        reranker: ranks by meaning what searches found by words; None for words alone.
         service_manager: is told how the router is; None if no service manager wants to know.
     """
 
@@ -175,6 +187,7 @@ class Router(Struct, frozen=True):
     telemetry: Telemetry | None = None
     is_for_people: bool = False
     show_start: ShowStart | None = None
+    reranker: SemanticReranker | None = None
     service_manager: ServiceManager | None = None
 
     def hang_up(self) -> None:
@@ -256,6 +269,7 @@ def wire(
         secrets_file=paths.secrets,
         pins=pins,
     )
+    reranker = SemanticReranker(settings.server.search_model, paths.config.parent)
     profiles = ProfileStore(live, places.is_instance)
     admission.refusals.on_record = records.write
     if telemetry is not None:
@@ -308,7 +322,7 @@ def wire(
         listeners=listeners,
         logins=logins,
         refusals=admission.refusals,
-        parts=(logs, admission, places, listeners),
+        parts=(logs, admission, places, listeners, reranker),
         reload_request=ReloadRequest(),
         logs=logs,
         actor_counts=actor_counts,
@@ -318,6 +332,7 @@ def wire(
         telemetry=telemetry,
         is_for_people=is_for_people,
         show_start=show_start,
+        reranker=reranker,
         service_manager=service_manager,
     )
 

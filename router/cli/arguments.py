@@ -173,8 +173,8 @@ def add_serving_options(parser: argparse.ArgumentParser, *, view: bool = True) -
         parser.add_argument(
             "--view",
             metavar="NAME",
-            help="what clients see by default, in place of server.view: router, direct, or the "
-            "name of a profile or of an instance",
+            help="what clients see by default, in place of server.view: auto, direct, search, "
+            "router, or the name of a profile or of an instance",
         )
 
 

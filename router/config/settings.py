@@ -112,6 +112,8 @@ class Server:
         view: the view where a client names none: "router", "direct", "search", "auto" or the name
             of a profile.
         auto_limit_tokens: in an `auto` view, the tokens up to which all tools are listed.
+        search_model: the folder of the model that ranks what is searched, relative to the folder of
+            `config.json`; empty: that of the extra `semantic`, if it is installed.
         name_limit: characters of a direct name, `{instance}__{tool}`, at most.
         drain_s: how long calls in flight may go on after the first signal to stop.
         public_url: the URL at which clients reach this router, such as
@@ -133,6 +135,7 @@ class Server:
     tool_names: Literal["auto", "dotted", "underscored"] = live("auto", core="tool_names")
     view: str = live("router", core="view")
     auto_limit_tokens: Count = live(10_000, core="auto_limit_tokens")
+    search_model: str = live("")
     help_limit_bytes: Count = live(65536, core="help_limit_bytes")
     name_limit: NameLimit = live(48, core="name_limit")
     drain_s: Delay = 30
@@ -225,7 +228,7 @@ class Settings:
     watcher: Watcher = attrs.field(factory=Watcher)
 
 
-FIRST_SETTINGS: Final = Settings(server=Server(view="direct"))
+FIRST_SETTINGS: Final = Settings(server=Server(view="auto"))
 """The settings without a file; the default of `server.view` is for files from before views."""
 
 

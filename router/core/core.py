@@ -35,12 +35,14 @@ from router.core.peers import (
     server_messages,
     stateless_requests,
 )
+from router.core.peers.own_tools import on_demand
 from router.core.records import session_records
 from router.core.state.clients import Client
 from router.core.state.routing_state import NoTracer, RoutingState
 from router.core.tasks import listening
 from router.core.text.raw_json import printable
 from router.core.views import list_changes
+from router.messages.code_runs import CodeEnded
 from router.messages.effects import CloseClient, Reply
 from router.messages.errors import UNAVAILABLE, RpcError
 from router.messages.events import (
@@ -122,6 +124,8 @@ class Core:
             reconfigure.complete_replacements(state)
         if state.asking:
             admin_commands.reply_to_askers(state)
+        if state.code_runs:
+            on_demand.end_forgotten_runs(state)
         if state.drain_reply_to is not None and not state.is_busy:
             state.effects.append(Reply(state.drain_reply_to, None))
             state.drain_reply_to = None
@@ -348,6 +352,8 @@ def _tools_found(state: RoutingState, event: ToolsFound) -> None:
 def _drain(state: RoutingState, event: Drain) -> None:
     state.draining, state.drain_reply_to = True, event.reply_to
     stateless_requests.end_subscriptions(state)
+    if state.code_runs:
+        on_demand.end_all_runs(state)
     if state.approvals.by_id:
         from router.core.approvals import holding  # For start-up time, as above.
 
@@ -379,6 +385,7 @@ _HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     PinsRead: _pins_read,
     ToolsPinned: _tools_pinned,
     ToolsFound: _tools_found,
+    CodeEnded: on_demand.code_ended,
     CoreSettingsChanged: _settings_changed,
     InstanceSaved: _instance_saved,
     AdminCommand: admin_commands.handle,

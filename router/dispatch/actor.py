@@ -32,6 +32,7 @@ import trio.lowlevel
 
 from router.dispatch.reports import TRANSLATE, Mask
 from router.dispatch.start_report import StartReport
+from router.messages.code_runs import EndCode, RunCode
 from router.messages.effects import (
     CloseClient,
     CloseReply,
@@ -374,7 +375,7 @@ class _Actor:
         except (trio.WouldBlock, trio.BrokenResourceError):
             log.debug("the catalogue of %s is not kept this time", effect.spec.name)
 
-    def hand_on(self, effect: PinTools | IndexTools | SearchTools) -> None:
+    def hand_on(self, effect: PinTools | IndexTools | SearchTools | RunCode | EndCode) -> None:
         channel = self._elsewhere.get(type(effect))
         try:
             if channel is not None:
@@ -407,6 +408,8 @@ _PERFORM: Final[dict[type[Any], Callable[[_Actor, Any], None]]] = {
     PinTools: _Actor.hand_on,
     IndexTools: _Actor.hand_on,
     SearchTools: _Actor.hand_on,
+    RunCode: _Actor.hand_on,
+    EndCode: _Actor.hand_on,
     LogLine: _Actor.log_line,
     WriteRecord: _Actor.write_record,
     Reply: _Actor.reply,

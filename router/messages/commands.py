@@ -119,7 +119,10 @@ class ShowInstance(Struct, frozen=True):
 
 
 class ShowStatus(Struct, frozen=True):
-    """-> list[dict], rows of `ListInstances` with `since_s`, `calls`, `in_flight`, `retry_in_s`."""
+    """-> list[dict], rows of `ListInstances` with `since_s`, `calls`, `in_flight`, `retry_in_s`.
+
+    `tokens` of its tools are None until they were counted (`CountTools`).
+    """
 
 
 class ShowMetrics(Struct, frozen=True):
@@ -152,6 +155,47 @@ class ShowProfileTools(Struct, frozen=True):
     """
 
     name: str
+
+
+class CountTools(Struct, frozen=True):
+    """-> bool, True once it is counted how many tokens each tool costs.
+
+    A part is counted for each such command, so that nothing else has to wait long.
+    """
+
+
+class ShowCosts(Struct, frozen=True):
+    """-> dict: what the tools that were counted cost a model, of one instance or of all (None).
+
+    `total_tokens` and `limit_tokens` (`server.auto_limit_tokens`) are numbers. `instances` has
+    `name`, `tools` (how many) and `tokens`. `dearest` has the ten dearest tools: `instance`,
+    `tool`, `tokens`, `share` of the total, and the tokens that `deny` of it or its description cut
+    to one sentence would save: `deny_saves`, `describe_saves`. `places` names what
+    `ShowViewCost` can be asked for. Of one instance, `tools` has name -> tokens of every tool.
+    """
+
+    instance: str | None = None
+
+
+class ShowViewCost(Struct, frozen=True):
+    """-> dict: `place`, `kind`, `tools`, `tokens`, `listed_tokens` and `reason` of a view.
+
+    `tokens` are those of all its `tools`; a client of no known name is listed `listed_tokens`.
+    `reason` says why, in an `auto` view; None in others.
+    """
+
+    place: str | None
+
+
+class ShowViews(Struct, frozen=True):
+    """-> list[dict]: what was chosen for the clients of `auto` views.
+
+    Each has `place` (None for the default one), `client` (name and version, as it says), `kind`,
+    `reason` and `sessions`, the number of sessions that this holds for.
+    """
+
+
+COST_COMMANDS: Final = (CountTools, ShowCosts, ShowViewCost, ShowViews)
 
 
 class ShowDetails(Struct, frozen=True):
@@ -283,6 +327,10 @@ RouterCommand: TypeAlias = (
     | ListTools
     | ShowTools
     | ShowProfileTools
+    | CountTools
+    | ShowCosts
+    | ShowViewCost
+    | ShowViews
     | ShowDetails
     | ListResources
     | ShowResources

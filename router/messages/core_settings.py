@@ -57,6 +57,7 @@ class CoreSettings:
         profiles: the views that the file defines, by name (`profiles`).
         rates: the limits of tokens, by the names of their principals (`security.tokens.*.rate`); a
             token that is missing has none.
+        can_run_code: True if a profile wants code to be run, and this installation can do it.
         records: the reason why `WriteRecord` is wanted; empty: for nothing, so none is made.
             "digests": with `arguments_sha256`; "traces": with `trace`; "log": for lines at DEBUG;
             "metrics": for those of OpenTelemetry.
@@ -79,4 +80,5 @@ class CoreSettings:
     view: str = "router"
     profiles: dict[str, Profile] = attrs.field(factory=_no_profiles)
     rates: dict[str, RateLimits] = attrs.field(factory=_no_rates)
+    can_run_code: bool = False
     records: frozenset[RecordReason] = frozenset()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
+from router.messages.code_runs import EndCode, RunCode
 from router.messages.search import IndexTools, SearchTools
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ Effect: TypeAlias = (
     | PinTools
     | IndexTools
     | SearchTools
+    | RunCode
+    | EndCode
     | LogLine
     | WriteRecord
     | Reply

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Raw, Struct
 
+from router.messages.code_runs import CodeEnded
 from router.messages.commands import Principal
 from router.messages.instances.instance_spec import CLIENT_MARK
 from router.messages.instances.pin_events import PinsRead, ToolsPinned
@@ -380,6 +381,7 @@ Event: TypeAlias = (
     | PinsRead
     | ToolsPinned
     | ToolsFound
+    | CodeEnded
     | CoreSettingsChanged
     | InstanceSaved
     | AdminCommand

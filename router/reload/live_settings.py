@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 import trio
 
+from router.config.code_extra import INSTALL, PROBLEM, can_run_code, find_missing_extra
 from router.config.live import changed_keys, live_keys, values_for_core
 from router.config.options import merge
 from router.config.security.tokens import rate_limits
@@ -60,6 +61,7 @@ def core_settings(
         version=VERSION,
         rates=rate_limits(settings.security.tokens),
         records=_records(settings) | reasons,
+        can_run_code=can_run_code(settings.profiles),
         **values_for_core(settings),
     )
 
@@ -142,11 +144,14 @@ class LiveSettings:
             self.problems = self._waiting_lines()
             return False
         keys = changed_keys(self.current, found)
+        is_wanted_anew = self.current.profiles != found.profiles
         self.current = found
         for part in parts:
             part.apply(found)
         log.info("%s: changed: %s", self.path.name, ", ".join(keys))
         self._warn()
+        if is_wanted_anew:
+            self.warn_of_extra()
         self.problems = self._waiting_lines()
         return True
 
@@ -163,6 +168,12 @@ class LiveSettings:
         except ConfigError as exc:
             return str(exc)  # not the error: its traceback holds all of the file, in a cycle
         return found
+
+    def warn_of_extra(self) -> None:
+        """Log the profiles that want code to be run where that cannot be done."""
+        for name in find_missing_extra(self.current.profiles):
+            text = "%s: profiles.%s: %s; run: %s"
+            log.warning(text, self.path.name, name, PROBLEM, INSTALL)
 
     def _note(self, found: str, *, is_asked: bool) -> None:
         problems = tuple(f"{line}; the settings before stay" for line in found.splitlines())

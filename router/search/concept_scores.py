@@ -1,8 +1,8 @@
 """Scores entries by how much of a query their names and first sentences cover.
 
 A word of the query is covered by the same word, or less well by a word of the same concept. So a
-query finds what is described in other words or in another language, and an entry that covers all of
-a query is better than one that repeats a part of it.
+query finds tools that are described in other words or in another language. An entry that covers all
+of a query is better than one that repeats a part of it.
 
 Invariant: `put` and `remove` change one entry each, in time that does not grow with the number of
 entries.
@@ -15,19 +15,16 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct, field
 
-from router.search.words import Word, read_words
-
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from router.search.reranking import Entry
+    from router.search.words import Word
 
-NAME_WEIGHT: Final = 1.0
-INSTANCE_WEIGHT: Final = 1.2
-SENTENCE_WEIGHT: Final = 0.4
+_TEXT_WEIGHTS: Final = (("name", 1.0), ("title", 1.0), ("instance", 1.2), ("first", 0.4))
+"""How well a word of each text of an `Entry` covers the same word of a query."""
+
 CONCEPT_WEIGHT: Final = 0.9
-"""How well a word of a name or title, of an instance's name and of a sentence covers a query's
-word; and a word of the same concept, in proportion to the same word."""
+"""How well a word of the same concept covers it, in proportion to the same word."""
 
 FIRST_WORD_WEIGHT: Final = 1.5
 """The first word of a query is mostly the verb, which tells apart the tools for one thing."""
@@ -37,13 +34,16 @@ CLOSEST: Final = 200
 """Entries that are scored for all words of a query together: beyond that, those of rarer words
 that cover these best are scored for the others."""
 
-CAP: Final = 1.6
 RARITY_EXPONENT: Final = 1.2
-"""Below 1, since a word that few tools have need not be rare in speech."""
+"""More than 1: rare words say still more than the logarithm of their rarity."""
+
+RAREST_SENSE: Final = 1.6
+"""A concept of a word counts at most by so much more than its commonest: a rare sense is seldom
+meant."""
 
 
 class Coverage(Struct, frozen=True):
-    """How entries cover a query.
+    """The coverage of a query by entries.
 
     Attributes:
         scores: by the number of an entry; 1 for one that has all words of the query in its name.
@@ -67,17 +67,17 @@ class ConceptScores(Struct, eq=False):
     _weights: dict[str, dict[int, float]] = field(default_factory=dict[str, dict[int, float]])
     _known: dict[int, _Known] = field(default_factory=dict[int, _Known])
 
-    def put(self, number: int, entry: Entry) -> None:
-        """Take in an entry under a number that is free."""
-        name, instance = read_words(entry.name), read_words(entry.instance)
+    def put(self, number: int, words: Mapping[str, Sequence[Word]]) -> None:
+        """Take in an entry under a number that is free, by the words of its texts.
+
+        Args:
+            number: the number.
+            words: the words of `Entry.name`, `title`, `first` and `instance`, by these names.
+        """
+        name, instance = words["name"], words["instance"]
         weights: dict[str, float] = {}
-        for words, weight in (
-            (name, NAME_WEIGHT),
-            (read_words(entry.title), NAME_WEIGHT),
-            (instance, INSTANCE_WEIGHT),
-            (read_words(entry.first), SENTENCE_WEIGHT),
-        ):
-            for word in words:
+        for text, weight in _TEXT_WEIGHTS:
+            for word in words[text]:
                 if word.stem:
                     _raise_to(weights, word.stem, weight)
                 for concept in word.concepts:
@@ -105,13 +105,13 @@ class ConceptScores(Struct, eq=False):
         units.sort(key=_entries_of)
         scores: dict[int, float] = {}
         visits = 0
-        for keys in units:
-            visits += _entries_of(keys)
+        for unit in units:
+            visits += _entries_of(unit)
             if visits > VISITS and len(scores) > CLOSEST:
                 scores = {number: scores[number] for number in _best(scores)[:CLOSEST]}
-            _add(scores, keys, visits > VISITS and bool(scores))
-        whole = sum(max(weight for weight, _ in keys) for keys in units)
-        keys = frozenset(key for word in query for key in (word.stem, *word.concepts))
+            _add(scores, unit, visits > VISITS and bool(scores))
+        whole = sum(max(rarity for rarity, _ in unit) for unit in units)
+        keys = frozenset(key for word in query for key in (word.stem, *word.concepts) if key)
         return Coverage({number: score / whole for number, score in scores.items()}, keys)
 
     def unasked(self, number: int, coverage: Coverage) -> int:
@@ -128,7 +128,7 @@ class ConceptScores(Struct, eq=False):
         emphasis = FIRST_WORD_WEIGHT if place == 0 else 1.0
         concepts = [self._weights[key] for key in word.concepts if key in self._weights]
         unit = [(self._rarity(numbers) * emphasis, numbers) for numbers in concepts]
-        cap = CAP * min((rarity for rarity, _ in unit), default=0.0)
+        cap = RAREST_SENSE * min((rarity for rarity, _ in unit), default=0.0)
         unit = [(min(rarity, cap), numbers) for rarity, numbers in unit]
         same = self._weights.get(word.stem)
         if same is not None:

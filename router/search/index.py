@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from itertools import chain, islice, zip_longest
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct
 
@@ -51,6 +51,9 @@ UNASKED_WEIGHT: Final = 0.3
 CLEAR_LEAD: Final = 0.8
 """The lead over the second with which the first is right in nine of ten searches."""
 
+GATHERED: Final = 100
+"""Entries that are compared with the patterns of a place at once."""
+
 SCOPES: Final = 16
 """Places whose scopes are kept: each holds a number for each entry."""
 
@@ -87,6 +90,10 @@ _SEARCH: Final = (
     f"SELECT rowid, -bm25(entries, {', '.join(map(str, _COLUMNS.values()))}) FROM entries"
     " WHERE entries MATCH ? ORDER BY 2 DESC LIMIT ?"
 )
+
+
+_Place: TypeAlias = "tuple[frozenset[str], NameFilter, Kind]"
+"""The rows, the filter and the kind of a search."""
 
 
 class _Scope(Struct, frozen=True, eq=False):
@@ -151,7 +158,7 @@ class ToolIndex:
         self._rows: dict[str, list[int]] = {}
         self._names = ExactNames()
         self._concepts = ConceptScores()
-        self._scopes: dict[tuple[frozenset[str], NameFilter, Kind], _Scope] = {}
+        self._scopes: dict[_Place, _Scope] = {}
         self._next = 1
         self._writes = 0
 
@@ -204,9 +211,10 @@ class ToolIndex:
     def _put(self, number: int, entry: Entry) -> None:
         self._entries[number] = entry
         self._names.put(number, entry)
-        self._concepts.put(number, entry)
-        texts = (read_words(getattr(entry, column)) for column in _COLUMNS)
-        self._write(_INSERT, number, *(" ".join(word.text for word in words) for words in texts))
+        words = {column: read_words(getattr(entry, column)) for column in _COLUMNS}
+        self._concepts.put(number, words)
+        texts = (" ".join(word.text for word in column if word.text) for column in words.values())
+        self._write(_INSERT, number, *texts)
 
     def _remove(self, number: int) -> None:
         entry = self._entries.pop(number)
@@ -221,6 +229,28 @@ class ToolIndex:
             self._texts.execute(_SET, ("merge", MERGED_PAGES))
 
     # --- Searches ----------------------------------------------------------------------------
+
+    def gather_in_steps(self, search: SearchTools) -> Iterator[None]:
+        """Gather what a search may answer, unless that is known; yield now and then.
+
+        The search that follows is quicker then. Nothing may be changed until it ends.
+        """
+        if _place(search) in self._scopes:
+            return
+        is_tool = search.kind == "tool"
+        admits = None if not is_tool or search.names.admits_all else search.names.admits
+        entries: dict[int, Entry] = {}
+        rows = (numbers for row, numbers in self._rows.items() if row in search.rows)
+        for count, number in enumerate(chain.from_iterable(rows)):
+            entry = self._entries[number]
+            if entry.found.kind == search.kind and (admits is None or admits(entry.shown)):
+                entries[number] = entry
+            if count % GATHERED == GATHERED - 1:
+                yield
+        if len(self._scopes) >= SCOPES:
+            del self._scopes[next(iter(self._scopes))]
+        scope = Scope(tuple(entry.found for entry in entries.values()))
+        self._scopes[_place(search)] = _Scope(entries, scope)
 
     def find(self, search: SearchTools) -> ToolsFound:
         """Return what a query asks for, the best first; see `search`."""
@@ -282,25 +312,15 @@ class ToolIndex:
         return {number: score / top for number, score in found}
 
     def _scope(self, search: SearchTools) -> _Scope:
-        key = (search.rows, search.names, search.kind)
-        scope = self._scopes.pop(key, None)
-        if scope is None:
-            scope = self._new_scope(search)
-            if len(self._scopes) >= SCOPES:
-                del self._scopes[next(iter(self._scopes))]
-        self._scopes[key] = scope  # the last one, since it was used last
+        for _ in self.gather_in_steps(search):
+            pass
+        key = _place(search)
+        scope = self._scopes[key] = self._scopes.pop(key)  # the last one, since it is in use
         return scope
 
-    def _new_scope(self, search: SearchTools) -> _Scope:
-        rows = (numbers for row, numbers in self._rows.items() if row in search.rows)
-        entries = {number: self._entries[number] for number in chain.from_iterable(rows)}
-        admits = None if search.kind != "tool" or search.names.admits_all else search.names.admits
-        entries = {
-            number: entry
-            for number, entry in entries.items()
-            if entry.found.kind == search.kind and (admits is None or admits(entry.shown))
-        }
-        return _Scope(entries, Scope(tuple(entry.found for entry in entries.values())))
+
+def _place(search: SearchTools) -> _Place:
+    return search.rows, search.names, search.kind
 
 
 def _best(scores: dict[int, float]) -> list[int]:
@@ -319,7 +339,7 @@ def _spread(entries: dict[int, Entry]) -> Iterator[int]:
 def _is_clear(scores: list[float]) -> bool:
     match scores:
         case [only]:
-            return only > 0
+            return only >= CLEAR_LEAD
         case [first, second]:
             return first - second >= CLEAR_LEAD
         case _:

@@ -94,6 +94,7 @@ class _Keeper:
 
     async def perform_all_from(self, command: Command) -> None:
         """Perform a command and all that wait behind it, then make searches quicker."""
+        await trio.lowlevel.checkpoint()
         if self._index is None and self._problem is None:
             await self._open_in_thread()
         self._take(command)
@@ -112,6 +113,7 @@ class _Keeper:
         except Exception:
             log.exception(_NO_RERANKER)
             self._reranker = None
+            await trio.lowlevel.checkpoint()
 
     async def _open_in_thread(self) -> None:
         try:
@@ -119,9 +121,11 @@ class _Keeper:
         except RpcError as exc:
             log.error("%s", exc)
             self._problem = exc
+            await trio.lowlevel.checkpoint()
         except Exception:
             log.exception("the search index cannot be made")
             self._problem = RpcError(INTERNAL_ERROR, "The search index failed; see the log")
+            await trio.lowlevel.checkpoint()
 
     def _take_what_waits(self) -> None:
         while True:
@@ -158,6 +162,8 @@ class _Keeper:
         if self._index is None:
             return ToolsFound(search.key, problem=self._problem)
         try:
+            for _ in self._index.gather_in_steps(search):
+                await trio.lowlevel.checkpoint()
             answer = self._index.search(search)
         except Exception:
             log.exception("a search failed")
@@ -176,6 +182,7 @@ class _Keeper:
         except Exception:
             log.exception(_NO_RERANKER)
             self._reranker = None
+            await trio.lowlevel.checkpoint()
             return None
 
 

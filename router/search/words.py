@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CASES: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_WORD: Final = re.compile(r"[^\W_]+")
 _CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _CJK_RUN: Final = re.compile(f"[{_CJK}]+")
 _RUN: Final = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
@@ -35,6 +34,7 @@ we were what when where which who whose why will with would you your need via us
 put give tell see look go keep know get many more most s t re ll ve m d
 """
 LIGHT_WORDS: Final = frozenset(_LIGHT_WORDS.split())
+"""Words that say little by themselves: they count by their concepts, if at all."""
 
 
 class Word(Struct, frozen=True):
@@ -42,8 +42,9 @@ class Word(Struct, frozen=True):
 
     Attributes:
         text: the word as it is written, in small letters; of Chinese, Japanese and Korean a pair of
-            neighbouring characters. Empty for a word of these that is known by its concepts alone.
-        stem: its stem: the same for "creates", "creating" and "creation".
+            neighbouring characters. Empty for a word that is not searched in texts: a light one, or
+            a word of these languages.
+        stem: its stem: the same for "creates", "creating" and "creation". Empty for a light word.
         concepts: the groups that it belongs to, or the phrase of which it is the first word.
     """
 
@@ -121,7 +122,10 @@ def _word(text: str) -> Word:
 
 
 def read_words(text: str) -> list[Word]:
-    """Return the words of a text but for stop words, identifiers split at signs and case."""
+    """Return the words of a text, identifiers split at signs and case.
+
+    Light words without concepts are left out.
+    """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     words: list[Word] = []

@@ -67,6 +67,7 @@ MOST_PINGS: Final = 1000
 
 @pytest.mark.parametrize("revision", ["2024-11-05", "2025-03-26"])
 def test_a_cancelled_call_ends_a_server_of_the_oldest_sdks(revision: str) -> None:
+    """The answer to the cancelled call is lost if the answer before it is still being written."""
     (_, *command) = matrix.stdio_address(revision)
     with StdioRouter(command, env=os.environ | AS_IS, stderr=subprocess.DEVNULL) as server:
         server.initialize()
@@ -74,7 +75,8 @@ def test_a_cancelled_call_ends_a_server_of_the_oldest_sdks(revision: str) -> Non
         server.send(id="wait", method="tools/call", params=wait)
         server.request("tools/call", name="await_begun", arguments={"label": "a"})
         server.send(method="notifications/cancelled", params={"requestId": "wait"})
-        assert server.read()["error"]["message"] == "Request cancelled"
+        while server.read().get("method") != "notifications/session_ended":
+            pass
         server.send(id="ping", method="ping")
         assert server.popen.wait(END_LIMIT_S) != 0
 

@@ -150,7 +150,7 @@ def test_profile_that_is_put_through_the_rest_api_is_a_place_at_once_and_lasts(
             api.ask("PUT", "/api/profiles/off", {}),
         ):
             assert (taken.status, taken.code) == (409, "CONFIG_ERROR")
-        wrong = api.ask("PUT", "/api/profiles/new", {"expose": "search"})
+        wrong = api.ask("PUT", "/api/profiles/new", {"expose": "searching"})
         assert (wrong.status, wrong.code) == (422, "VALIDATION_ERROR")
         assert api.ask("DELETE", "/api/profiles/work").status == 200
         assert initialize(router, "/mcp/work", TOKEN)[0] == 404

@@ -6,13 +6,17 @@ HTTP and SSE. `real_servers` states the tools and the answers of each server.
 
 from __future__ import annotations
 
+import subprocess
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import mcp_types as types
+import msgspec
 import pytest
 
-from tests.e2e import real_servers
+from router.core.text.token_estimates import estimate_tokens
+from tests.e2e import peers, real_servers
 from tests.e2e.client_answers import DECLINING_FORMS
 from tests.e2e.sdk_client import (
     OWN_TOOLS,
@@ -122,6 +126,35 @@ def test_help_shows_all_of_a_tool_that_is_asked_for(http: Target) -> None:
             assert "Did you mean 'read_text_file', " in message
 
     run(scenario)
+
+
+LEAST_TOKENS: Final = 500
+"""Of a list by which an estimate is judged: a single odd word weighs too much in a shorter one."""
+
+
+def test_estimates_of_tokens_come_within_a_tenth_of_a_real_tokenizer(http: Target) -> None:
+    shown: dict[str, Any] = {}
+
+    async def scenario() -> None:
+        async with http.connect() as client:
+            await _all_ready(client)
+            shown.update(value_of(await client.call_tool("mcp.router.help", {})))
+
+    peers.npm_script("gpt-tokenizer", "package.json")
+    run(scenario)
+    tools = [(name, msgspec.json.encode(tool)) for name in shown for tool in shown[name]["tools"]]
+    command = peers.node_script("count_tokens.mjs")
+    texts = msgspec.json.encode([text.decode() for _, text in tools])
+    ran = subprocess.run(command, input=texts, capture_output=True, check=True)
+    counted, estimated = Counter[str](), Counter[str]()
+    for (name, text), tokens in zip(tools, msgspec.json.decode(ran.stdout), strict=True):
+        counted[name] += tokens
+        estimated[name] += estimate_tokens(text)
+    ratios = {name: estimated[name] / counted[name] for name in shown}
+    judged = {name for name in shown if counted[name] > LEAST_TOKENS}
+    assert "filesystem" in judged
+    assert {name: ratios[name] for name in judged if not 0.9 < ratios[name] < 1.1} == {}
+    assert 0.9 < estimated.total() / counted.total() < 1.1
 
 
 @pytest.mark.parametrize("instance", EVERYTHING)

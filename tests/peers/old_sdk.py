@@ -1,30 +1,34 @@
 """The client of an older Python SDK; does what `scenario.mjs` does and prints what it saw.
 
 Usage: PYTHON old_sdk.py http|sse URL, or PYTHON old_sdk.py stdio COMMAND ARGUMENT...
+Without arguments, it does what search_plan.py says.
 It runs in the environment of that SDK, so it imports nothing of ours.
 """
 
 import json
+import os
 import sys
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import anyio
+import search_plan
 from mcp import ClientSession, StdioServerParameters, types
 from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 
-TRANSPORT, ADDRESS, *ARGS = sys.argv[1:]
+PLACE = sys.argv[1:]
+ASKED = json.loads(os.environ.get("ASKED", "null"))
 
 
-def wire():
-    if TRANSPORT == "stdio":
-        return stdio_client(StdioServerParameters(command=ADDRESS, args=ARGS))
-    if TRANSPORT == "sse":
-        return sse_client(ADDRESS)
+def wire(transport, address, *args):
+    if transport == "stdio":
+        return stdio_client(StdioServerParameters(command=address, args=args))
+    if transport == "sse":
+        return sse_client(address)
     from mcp.client.streamable_http import streamablehttp_client  # from 1.8 on
 
-    return streamablehttp_client(ADDRESS)
+    return streamablehttp_client(address)
 
 
 class Scenario:
@@ -66,23 +70,32 @@ class Scenario:
         await session.send_ping()
         return saw
 
+    async def search(self, session):
+        async def call(name, arguments):
+            return (await session.call_tool(name, arguments)).content[0].text
+
+        hello = await session.initialize()
+        saw = {"revision": hello.protocolVersion, "tools": await self.names(session)}
+        return await search_plan.play(ASKED, saw, call)
+
     async def names(self, session):
         return [tool.name for tool in (await session.list_tools()).tools]
 
 
-async def main():
+async def main(*place):
     scenario = Scenario()
     with anyio.fail_after(60):
         async with AsyncExitStack() as stack:
-            read, write, *_ = await stack.enter_async_context(wire())
+            read, write, *_ = await stack.enter_async_context(wire(*place))
             session = ClientSession(
                 read,
                 write,
                 read_timeout_seconds=timedelta(seconds=30),
                 message_handler=scenario.noted,
             )
-            saw = await scenario.play(await stack.enter_async_context(session))
-    print(json.dumps(saw))
+            play = scenario.play if PLACE else scenario.search
+            return await play(await stack.enter_async_context(session))
 
 
-anyio.run(main)
+saw = anyio.run(main, *PLACE) if PLACE else anyio.run(search_plan.at_each_place, ASKED, main)
+print(json.dumps(saw))

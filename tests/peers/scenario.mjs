@@ -1,5 +1,5 @@
 // What every npm client does with the router; prints what it saw as one JSON object. With ASKED, it
-// does with a direct view what client_fastmcp.py does.
+// does with a direct view, or with one that searches, what client_fastmcp.py does.
 // Usage: [TOKEN=...] [ASKED=JSON] node CLIENT.mjs http|sse URL, or node CLIENT.mjs stdio COMMAND ARGUMENT...
 
 export const [, , transport, address, ...args] = process.argv;
@@ -9,8 +9,23 @@ export const headers = TOKEN ? { Authorization: `Bearer ${TOKEN}` } : {};
 
 export const textOf = (result) => result.content[0].text;
 
-export const play = (client, callTool) =>
-  ASKED ? playDirect(client, callTool, JSON.parse(ASKED)) : playRouter(client, callTool);
+export function play(client, callTool) {
+  if (!ASKED) return playRouter(client, callTool);
+  const asked = JSON.parse(ASKED);
+  return (asked.query ? playSearch : playDirect)(client, callTool, asked);
+}
+
+// The same as search_plan.py.
+async function playSearch(client, callTool, asked) {
+  const call = async (name, args) => textOf(await callTool({ name, arguments: args }));
+  const saw = { tools: (await client.listTools()).tools.map((tool) => tool.name) };
+  saw.found = JSON.parse(await call(asked.search, { query: asked.query }));
+  const { name } = saw.found.tools[0];
+  saw.called = await call(asked.call_tool, { name, arguments: asked.arguments });
+  if (asked.directly) saw.called_directly = await call(name, asked.arguments);
+  await client.close();
+  return saw;
+}
 
 async function playDirect(client, callTool, asked) {
   const text = { text: asked.text };

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 DESCRIPTION: Final = """\
 List the tools of a running router, or show all about one: its arguments and their types. With
-security.pinning, `tools pins` lists those that are not as they were approved, and `tools approve`
-shows each difference, asks, and approves it."""
+--cost, show about how many tokens they cost a model, the ten dearest, and what each view lists.
+With security.pinning, `tools pins` lists those that are not as they were approved, and `tools
+approve` shows each difference, asks, and approves it."""
 
 EXAMPLES: Final = """
 mcp-router tools
 mcp-router tools example
 mcp-router tools example add
+mcp-router tools --cost
 mcp-router tools pins
 mcp-router tools approve
 mcp-router tools approve example add --yes
@@ -40,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the operands and options of `tools`."""
     parser.add_argument("instance", metavar="INSTANCE", nargs="?", help="only those of this one")
     parser.add_argument("tool", metavar="TOOL", nargs="*", help="all about this one")
+    parser.add_argument("--cost", action="store_true", help="what they cost a model, in tokens")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask before approving")
     parser.add_argument("--json", action="store_true", help="as JSON")
     add_router_options(parser)
@@ -54,9 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
     from router.cli.running.status import printable_json
     from router.cli.text_columns import joined
 
+    if arguments.cost and (arguments.tool or arguments.instance in (_PINS, _APPROVE)):
+        raise ConfigError("--cost", "takes an instance and no more")
     api = running_router(arguments)
     if arguments.instance in (_PINS, _APPROVE):
         return _run_on_pins(arguments, api)
+    if arguments.cost:
+        from router.cli.calling.tool_costs import show_costs
+
+        return show_costs(api, arguments.instance, is_json=arguments.json)
     if len(arguments.tool) > 1:
         problem = "tools shows one tool at a time"
         raise ConfigError(" ".join(arguments.tool[1:]), problem)

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from router.access.admission import check_exposures
 from router.cli.local.login_checks import login_notes
+from router.config.code_extra import INSTALL, PROBLEM, find_missing_extra
 from router.config.options import merge, with_data_folder
 from router.config.profiles import find_shared_names, find_unknown_view
 from router.config.security.tokens import SHORTEST_TOKEN, find_short_tokens
@@ -74,7 +75,8 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
     absent = _absent_instances(settings, loaded, paths.config.name)
     short = () if problems else _short_tokens(settings, paths.config.name)
     logins = login_notes(paths, settings, loaded.specs)
-    notes = (*short, *_notes(loaded), *logins, *absent, *_unknown_names(paths, loaded))
+    extra = _missing_extra(settings, paths.config.name)
+    notes = (*short, *extra, *_notes(loaded), *logins, *absent, *_unknown_names(paths, loaded))
     return Findings(tuple(problems), profiles, summary, notes)
 
 
@@ -121,6 +123,11 @@ def _short_tokens(settings: Settings, file: str) -> Iterator[str]:
     for error in find_short_tokens(security.bearer_token, security.tokens, f"{file}: security"):
         problem = f"is shorter than {SHORTEST_TOKEN} characters, which is for this machine alone"
         yield f"Note: {error.place}: {problem}; behind a reverse proxy use a longer one"
+
+
+def _missing_extra(settings: Settings, file: str) -> Iterator[str]:
+    for name in find_missing_extra(settings.profiles):
+        yield f"Warning: {file}: profiles.{name}: {PROBLEM}; run: {INSTALL}"
 
 
 def _notes(loaded: LoadedInstances) -> Iterator[str]:

@@ -35,7 +35,9 @@ CONFIG: Final = """\
     "http": { "port": 3000 },
     "sse": { "port": 3001 },
     "transport_type": "http", // what `mcp-router serve` serves without --transport
-    "view": "direct" // all tools of all servers; or "router", or the name of a profile
+    // "auto": all tools of all servers, or, if they are too many, tools that find them; or
+    // "direct", "search", "router", or the name of a profile
+    "view": "auto"
   },
 
   // A choice of servers and tools, with a place of its own: http://127.0.0.1:3000/mcp/work

@@ -31,6 +31,12 @@ MAX_REASONS: Final = 20
 HEAD: Final = (
     *("INSTANCE", "STATE", "SINCE", "RESTARTS", "TOOLS", "CALLS", "NEXT RETRY", "LAST ERROR"),
 )
+TOKENS_HEAD: Final = "TOKENS"
+TOKENS_COLUMN: Final = HEAD.index("CALLS")
+"""The place of `TOKENS_HEAD` among them, where the router has counted the tokens of tools."""
+
+MAX_VIEWS: Final = 20
+"""How many choices of views are shown; `GET /api/views` has more."""
 
 
 STALE_MARK: Final = "*"
@@ -66,6 +72,7 @@ class Row(msgspec.Struct, frozen=True):
         stale: True if its tools are the last known ones.
         warnings: sentences about what is configured for it and cannot be applied.
         unapproved: the names of its tools that are not as they were approved.
+        tokens: an estimate of what its tools cost a model; None where that is not known.
     """
 
     name: str
@@ -84,11 +91,22 @@ class Row(msgspec.Struct, frozen=True):
     sessions: tuple[SessionRow, ...] = ()
     replicas: tuple[SessionRow, ...] = ()
     waiting: int = 0
+    tokens: int | None = None
 
     @property
     def reason(self) -> str | None:
         """Why it is in its state: what its start does, or the error before."""
         return _reason(self.doing, self.last_error)
+
+
+class ViewRow(msgspec.Struct, frozen=True):
+    """The list of tools that clients of an `auto` view get, and why."""
+
+    client: str
+    kind: str
+    reason: str
+    sessions: int
+    place: str | None = None
 
 
 def status_text(api: RestApi, *, as_json: bool, width: int | None = None) -> str:
@@ -104,7 +122,7 @@ def status_text(api: RestApi, *, as_json: bool, width: int | None = None) -> str
     """
     body = get(api, "/api/status")
     rows = _decode(api, body)
-    return f"{printable_json(body)}\n" if as_json else table(rows, width)
+    return f"{printable_json(body)}\n" if as_json else table(rows, width) + _views(api, width)
 
 
 def status_rows(api: RestApi) -> list[Row]:
@@ -123,6 +141,27 @@ def _decode(api: RestApi, body: bytes) -> list[Row]:
         raise ConfigError(api.place, NO_ROUTER) from None
 
 
+def _views(api: RestApi, width: int | None) -> str:
+    """Return a line for each choice of a view, after an empty line; nothing from older routers."""
+    try:
+        rows = msgspec.json.decode(get(api, "/api/views"), type=list[ViewRow])
+    except (ConfigError, msgspec.MsgspecError):
+        return ""
+    return views_text(rows, width)
+
+
+def views_text(rows: list[ViewRow], width: int | None = None) -> str:
+    """Return a line for each choice of a view, after an empty line."""
+    lines: list[str] = []
+    for row in rows[:MAX_VIEWS]:
+        times = f" ({row.sessions} sessions)" if row.sessions > 1 else ""
+        where = "" if row.place is None else f", view {row.place}"
+        lines.append(one_line(f"{row.client}{where}: {row.kind}: {row.reason}{times}"))
+    if len(rows) > MAX_VIEWS:
+        lines.append(f"and {len(rows) - MAX_VIEWS} more; GET /api/views has them")
+    return joined(["", *(part for line in lines for part in wrapped(line, width))] if lines else [])
+
+
 def table(rows: list[Row], width: int | None = None) -> str:
     """Return a line for each instance, replica and session of a client, and then for all together.
 
@@ -131,12 +170,21 @@ def table(rows: list[Row], width: int | None = None) -> str:
     """
     if not rows:
         return "There are no instances.\n"
-    cells = [HEAD]
+    cells: list[tuple[str, ...]] = [HEAD]
     for row in rows:
         cells += [_cells(row), *map(_session_cells, (*row.sessions, *row.replicas))]
+    tokens = sum(row.tokens or 0 for row in rows)
+    if tokens:
+        column = [TOKENS_HEAD, *(text for row in rows for text in _tokens(row))]
+        cells = [
+            (*cell[:TOKENS_COLUMN], text, *cell[TOKENS_COLUMN:])
+            for cell, text in zip(cells, column, strict=True)
+        ]
     ready = sum(row.state == "ready" for row in rows)
     idle = sum(row.state == "idle" for row in rows)
     lines = ["", f"{ready} of {len(rows)} ready" + (f", {idle} idle" if idle else "")]
+    if tokens:
+        lines.append(f"listing all tools costs a model about {tokens:,} tokens")
     if any(row.stale for row in rows):
         lines.append(STALE_LEGEND)
     lines += _long_reasons(rows)
@@ -178,6 +226,12 @@ def _cells(row: Row) -> tuple[str, ...]:
         _next_try(row.retry_in_s),
         _error(row.reason),
     )
+
+
+def _tokens(row: Row) -> list[str]:
+    """Return the cells of an instance, its sessions and its replicas."""
+    shown = "-" if row.tokens is None else f"{row.tokens:,}"
+    return [shown, *("-" for _ in (*row.sessions, *row.replicas))]
 
 
 def _session_cells(row: SessionRow) -> tuple[str, ...]:

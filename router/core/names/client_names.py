@@ -79,9 +79,18 @@ def spelling_for(setting: str, client_name: str | None, revision: str) -> Spelli
     """
     if setting == "dotted" or setting == "underscored":
         return setting
-    name = _BRIDGE.sub("", (client_name or "")[:_LONGEST_NAME])
+    name = without_bridge(client_name)
     if matches_any(name, _UNDERSCORED):
         return "underscored"
     if revision < DOTS_DEFINED_SINCE or matches_any(name, _DOTTED):
         return "dotted"
     return "underscored"
+
+
+def without_bridge(client_name: str | None) -> str:
+    """Return the name of a client without what a bridge adds to it, cut where it is too long.
+
+    Args:
+        client_name: the `name` in its `clientInfo`; None if it sent none.
+    """
+    return _BRIDGE.sub("", (client_name or "")[:_LONGEST_NAME])

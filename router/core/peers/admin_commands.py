@@ -23,8 +23,8 @@ from router.core.state.instances import InstanceState
 from router.core.state.session_rows import rows_of
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.views import instance_views, listings
-from router.core.views.profile_tools import profile_tools
 from router.messages.commands import (
+    COST_COMMANDS,
     ApproveTools,
     CallTool,
     DecideApproval,
@@ -57,10 +57,11 @@ from router.messages.params import Params
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.core.costs.tool_costs import ToolCosts
     from router.core.state.clients import Members
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
-    from router.messages.commands import Permission
+    from router.messages.commands import Permission, RouterCommand
     from router.messages.events import AdminCommand
     from router.messages.frames import ClientId, Outbox
 
@@ -133,7 +134,9 @@ def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
     sessions = [row.session.session for row in rows if row.session is not None]
     # What waits for any replica waits at the instance.
     waiting = sum(len(row.waiting) for row in {id(one): one for one in (instance, *rows)}.values())
+    counted: ToolCosts | None = instance.encoded.get("costs")
     return _row(state, instance) | {
+        "tokens": counted.total if counted is not None and counted.is_whole else None,
         "since_s": round(state.now_s - instance.since_s, 1),
         "calls": sum(one.call_count for one in (instance, *instance.persons.values())),
         "in_flight": sum(len(state.calls.of_session(session)) for session in sessions),
@@ -218,8 +221,10 @@ def _decide_approval(state: RoutingState, event: AdminCommand, what: DecideAppro
         client_requests.carry_out(state, approved)
 
 
-def _show_profile_tools(state: RoutingState, event: AdminCommand, what: ShowProfileTools) -> None:
-    _reply(state, event, profile_tools(state, event, what.name))
+def _show_costs(state: RoutingState, event: AdminCommand, _: RouterCommand) -> None:
+    from router.core.views import profile_tools  # For start-up time, as above.
+
+    _reply(state, event, profile_tools.answer(state, event))
 
 
 # --- Pinned tools ----------------------------------------------------------------------------
@@ -373,7 +378,7 @@ _COMMANDS: Final[
     ShowReadiness: ("read", _show_readiness),
     ListTools: ("read", _list_tools),
     ShowTools: ("read", _show_tools),
-    ShowProfileTools: ("admin", _show_profile_tools),
+    ShowProfileTools: ("admin", _show_costs),
     ShowDetails: ("read", _show_details),
     ListResources: ("read", _list_resources),
     ShowResources: ("read", _show_resources),
@@ -388,5 +393,6 @@ _COMMANDS: Final[
     GetPrompt: ("call", _get_prompt),
     MakeChange: ("admin", _make_change),
     RestartInstance: ("admin", _restart),
+    **dict.fromkeys(COST_COMMANDS, ("read", _show_costs)),
 }
 """Command -> the permission it needs, and the function that answers it."""

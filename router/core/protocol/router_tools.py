@@ -197,7 +197,7 @@ def _underscored(name: str) -> str:
 
 _CANONICAL_NAMES: Final = {
     spelling: name
-    for name in (USE, LIST, HELP, CALL, SEARCH, DESCRIBE, CALL_TOOL, *MANAGEMENT)
+    for name in (USE, LIST, HELP, CALL, SEARCH, DESCRIBE, CALL_TOOL, RUN, *MANAGEMENT)
     for spelling in (name, _underscored(name))
 }
 

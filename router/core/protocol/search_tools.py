@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 from router.core.protocol.router_tools import (
     CALL_TOOL,
     DESCRIBE,
+    RUN,
     SEARCH,
     spelled,
     tool_definition,
@@ -38,6 +39,13 @@ MAX_LIMIT: Final = 20
 """Results of a search, and tools that are described at a time."""
 
 MAX_QUERY_CHARS: Final = 1000
+
+DEFAULT_RUN_S: Final = 30
+"""Seconds of a run of code, unless a call may not take as long."""
+
+MIN_RUN_S: Final = 0.1
+
+MAX_CODE_BYTES: Final = 65_536
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -81,20 +89,35 @@ _DEFINITIONS: Final[tuple[dict[str, Any], ...]] = (
     ),
 )
 
+_RUN: Final = tool_definition(
+    RUN,
+    "Run Python code that calls tools, so that long results stay out of this conversation. It has "
+    "await call_tool(name, arguments) and await search(query, limit=5); several at once with "
+    "asyncio.gather. No files, no network, no packages. Returns the value of the last line, and "
+    "what was printed.",
+    optional=("timeout_s",),
+    code={"type": "string"},
+    timeout_s={"type": "number", "default": DEFAULT_RUN_S},
+)
+
 DEFINITIONS: Final[dict[Expose, tuple[dict[str, Any], ...]]] = {
     "search": _DEFINITIONS,
-    "code": _DEFINITIONS,
+    "code": (*_DEFINITIONS, _RUN),
 }
 """The kind of a list -> the tools of the router that it begins with."""
 
-INSTRUCTIONS: Final[dict[Expose, str]] = dict.fromkeys(
-    ("search", "code"),
+_INSTRUCTIONS: Final = (
     "This server stands in front of several MCP servers and does not list all of their tools. "
     "mcp.router.search finds tools by what they do, mcp.router.describe shows them in full, and "
     "mcp.router.call_tool calls one. Search before you say that something cannot be done. A tool "
     "whose name you know can be called without a search. With kind, mcp.router.search finds "
-    "prompts and resources.",
+    "prompts and resources."
 )
+
+INSTRUCTIONS: Final[dict[Expose, str]] = {
+    "search": _INSTRUCTIONS,
+    "code": f"{_INSTRUCTIONS} mcp.router.run runs code that calls several tools.",
+}
 """The kind of a list -> the text for the model, in place of the servers' own."""
 
 
@@ -282,3 +305,42 @@ def called_tool_of(arguments: Raw | None) -> CalledTool:
     if not is_object(of_tool):
         raise RpcError(INVALID_PARAMS, "arguments.arguments must be an object")
     return CalledTool(text_of(members, "name", "arguments"), of_tool)
+
+
+class RunArguments(Struct, frozen=True, eq=False):
+    """The arguments of `run`: code, and the seconds that it may take."""
+
+    code: str
+    timeout_s: float
+
+
+_RUN_KEYS: Final = frozenset(RunArguments.__struct_fields__)
+
+
+def run_arguments_of(arguments: Raw | None, max_timeout_s: float) -> RunArguments:
+    """Return the arguments of `run`.
+
+    Args:
+        max_timeout_s: the seconds that a call may take (`mcp_client.timeout`).
+
+    Raises:
+        RpcError: -32602, one is missing, of the wrong type or out of range.
+    """
+    members = check_key_case(object_of(arguments, "arguments"), _RUN_KEYS, "arguments")
+    code = text_of(members, "code", "arguments")
+    size = len(code.encode())
+    if size > MAX_CODE_BYTES:
+        problem = f"arguments.code has {size:,} bytes; at most {MAX_CODE_BYTES:,} are allowed"
+        raise RpcError(INVALID_PARAMS, problem)
+    raw = given(members, "timeout_s")
+    if raw is None:
+        return RunArguments(code, min(DEFAULT_RUN_S, max_timeout_s))
+    with suppress(msgspec.MsgspecError):
+        timeout_s = msgspec.json.decode(raw, type=float)
+        if MIN_RUN_S <= timeout_s <= max_timeout_s:
+            return RunArguments(code, timeout_s)
+    raise RpcError(
+        INVALID_PARAMS,
+        f"arguments.timeout_s must be a number of seconds from {MIN_RUN_S} to {max_timeout_s:g}, "
+        "the time of a call (mcp_client.timeout)",
+    )

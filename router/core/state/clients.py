@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from router.core.state.instances import Instance
     from router.core.state.subscriptions import Subscription
     from router.core.state.tasks import KnownTask
-    from router.core.state.views import Sight
+    from router.core.state.views import ListChoice, Sight
     from router.messages.commands import Change, Principal
     from router.messages.events import SessionUp
     from router.messages.frames import ClientId, Outbox, RequestId
@@ -96,6 +96,7 @@ class Client(Struct, eq=False, weakref=True):
         roots: its roots, if an instance depends on them.
         is_recorded: True once the begin of this session was recorded.
         sight: what it saw when it was last asked for; see `RoutingState.sight_of`.
+        list_choice: the list of tools that it gets in an `auto` view; None until it is chosen.
     """
 
     id: ClientId
@@ -127,6 +128,7 @@ class Client(Struct, eq=False, weakref=True):
     roots: ClientRoots = field(default_factory=ClientRoots)
     is_recorded: bool = False
     sight: Sight | None = None
+    list_choice: ListChoice | None = None
     resources: set[tuple[str, str]] = set()
     _last_server_request_id: int = 0
 

@@ -19,7 +19,7 @@ from router.core.state.instance_table import Instances
 from router.core.state.searches import Searches
 from router.core.state.session_rows import ClientSessions
 from router.core.state.tasks import Tasks
-from router.core.state.views import ALL, Sight, View, Views
+from router.core.state.views import ALL, ListChoice, Sight, View, Views
 from router.messages.effects import StartSession
 from router.messages.errors import INSTANCE_NOT_FOUND, TIMEOUT, RpcError
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from router.core.bounded.usage import Usage
     from router.core.pinning.pin_table import PinnedTools, PinTable
     from router.core.state.clients import (
+        Awaiting,
         Client,
         ClientRequest,
         InputRequired,
@@ -112,6 +113,7 @@ class RoutingState(Struct):
             by client and the id that it knows; or by call and the key in `inputRequests`.
         saving: changes that are being written, by their key.
         searches: the searches that wait for the search index, and what that was sent.
+        code_runs: the requests that wait for code to end, by the key of their `RunCode`.
         asking: commands that are not answered yet, by the client that stands in for the asker.
         leaving: sessions of changed instances that still have calls in flight, by instance name.
         leaving_due: deadlines of those sessions, by instance name.
@@ -130,6 +132,8 @@ class RoutingState(Struct):
         kept_results: the results that were cut.
         counts: the requests that have ended, and what became of sessions.
         usages: the use that tokens make of their limits, by name; only of tokens that have any.
+        lone_choices: the lists of tools that clients without sessions got last in `auto` views, by
+            place, client and the name of its principal.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
         draining: True while the router stops.
         drain_reply_to: gets None once nothing is under way (`is_busy`); None before `Drain`
@@ -160,6 +164,7 @@ class RoutingState(Struct):
     )
     saving: dict[int, Saving] = {}
     searches: Searches = field(default_factory=Searches)
+    code_runs: dict[int, Awaiting] = {}
     asking: dict[ClientId, AdminCommand] = {}
     leaving: dict[str, Leaving] = {}
     leaving_due: Deadlines[str] = field(default_factory=Deadlines[str])
@@ -177,6 +182,7 @@ class RoutingState(Struct):
     kept_results: KeptResults = field(default_factory=KeptResults)
     counts: CallCounts = field(default_factory=CallCounts)
     usages: dict[str, Usage] = {}
+    lone_choices: dict[tuple[str | None, str, str], ListChoice] = {}
     log_level: str | None = None
     draining: bool = False
     drain_reply_to: Outbox | None = None
@@ -189,8 +195,8 @@ class RoutingState(Struct):
 
     @property
     def is_busy(self) -> bool:
-        """True while a call, a change or a search is under way."""
-        return bool(self.calls.by_id or self.saving or self.searches.waiting)
+        """True while a call, a change, a search or a run of code is under way."""
+        return bool(self.calls.by_id or self.saving or self.searches.waiting or self.code_runs)
 
     def start_of(self, row: Instance) -> StartSession:
         """Return the command to start the session of a row, by which that session can be told.

@@ -166,6 +166,24 @@ ALL: Final = View(Profile("router"))
 """The view of a command whose token has no profile: everything, whatever clients see."""
 
 
+class ListChoice(Struct, frozen=True):
+    """The list of tools that a client of an `auto` view gets.
+
+    Attributes:
+        kind: "direct" or "search".
+        reason: why, in words; it may hold the name that the client gives itself.
+        is_final: False while it may change in the same session, since lists are missing.
+        client: name and version that the client gives itself, in one line.
+        place: the place of its view; None for the default one.
+    """
+
+    kind: Expose
+    reason: str
+    is_final: bool
+    client: str
+    place: str | None
+
+
 class Sight(Struct, frozen=True, eq=False):
     """A view as one client sees it, kept with its row until the configuration changes.
 

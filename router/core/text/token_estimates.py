@@ -1,50 +1,88 @@
 """Estimates how many tokens a text costs a language model.
 
-No tokenizer is at hand that all models share, and each of them is megabytes. Characters counted by
-class come within a tenth of what o200k (GPT) makes of the lists of real servers.
+No tokenizer is at hand that all models share, and each of them is megabytes. Bytes counted by class
+come within a tenth of what o200k (GPT) makes of the lists of real servers, also of Chinese ones;
+`tests/e2e/test_real_servers.py` compares them.
 
-Invariants: pure; the estimate of a text takes some microseconds for each kilobyte.
+Theory of operation: the text is mapped to one letter for each class of byte, without the bytes that
+continue a character of UTF-8, and short patterns of these letters are counted. Both are loops in C.
+The weights were fitted by least squares to the 477 tools of 26 servers.
+
+Invariants: pure; a kilobyte takes about 15 microseconds.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-_WORDS: Final = re.compile(r"[A-Za-z]+")
-_LONG_WORDS: Final = re.compile(r"[A-Za-z]{8,}")
-_NUMBERS: Final = re.compile(r"[0-9]+")
-_EAST_ASIAN: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_OTHER_LETTERS: Final = re.compile(r"[^\W\d_a-zA-Z\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_MARKS: Final = re.compile(r"[^\w\s]+")
-_SPACES: Final = re.compile(r"\s{2,}|[\n\t]")
+import msgspec
 
-_SHORT_LETTERS: Final = 7
-"""Letters of a word that is one token, as a rule."""
+if TYPE_CHECKING:
+    from msgspec import Raw
 
-_LETTERS_A_TOKEN: Final = 9.0
-"""Of the rest of a longer word."""
-
-_DIGITS_A_TOKEN: Final = 3
-_TOKENS_AN_EAST_ASIAN_CHARACTER: Final = 0.8
-_OTHER_LETTERS_A_TOKEN: Final = 2.5
-_TOKENS_A_RUN_OF_MARKS: Final = 0.75
-_MARKS_A_TOKEN: Final = 2.9
-_TOKENS_AN_UNDERSCORE: Final = 0.9
+_CONTINUATIONS: Final = bytes(range(0x80, 0xC0))
+"""The bytes of a character of UTF-8 after its first (RFC 3629, section 3)."""
 
 
-def estimate_tokens(text: str) -> int:
-    """Return an estimate of the tokens of a text, such as a tool as JSON."""
-    words = len(_WORDS.findall(text))
-    long_words = _LONG_WORDS.findall(text)
-    beyond = len("".join(long_words)) - _SHORT_LETTERS * len(long_words)
-    digits = sum(-(-len(number) // _DIGITS_A_TOKEN) for number in _NUMBERS.findall(text))
-    marks = sum(
-        max(_TOKENS_A_RUN_OF_MARKS, len(run) / _MARKS_A_TOKEN) for run in _MARKS.findall(text)
+def _class_of(byte: int) -> str:
+    if byte >= 0x80:
+        # Most of Chinese, Japanese and Korean begins with E3 to ED; E2 begins dashes and quotes.
+        return "z" if 0xE3 <= byte <= 0xED else "o"
+    character = chr(byte)
+    if character.isdigit():
+        return "0"
+    if character.isalpha():
+        return "A" if character.isupper() else "a"
+    if byte <= ord(" "):
+        return " "
+    return "_" if character == "_" else "."
+
+
+_CLASSES: Final = "".join(map(_class_of, range(256))).encode()
+_LETTERS: Final = bytes(ord("a") if byte in b"aA" else ord(" ") for byte in range(256))
+_MARKS: Final = bytes(ord(".") if byte in b"._" else ord(" ") for byte in range(256))
+"""From the letter of a class to that of a coarser one."""
+
+_A_WORD: Final = 0.95
+_EIGHT_LETTERS_IN_A_ROW: Final = 0.31
+_CAMEL_CASE: Final = 0.88
+_TWO_CAPITALS: Final = 0.34
+_A_DIGIT: Final = 0.58
+_AN_UNDERSCORE: Final = 0.5
+_A_RUN_OF_MARKS: Final = 0.88
+_FOUR_MARKS_IN_A_ROW: Final = 0.68
+_TWO_SPACES: Final = 0.1
+_AN_EAST_ASIAN_CHARACTER: Final = 0.67
+_ANOTHER_CHARACTER: Final = 1.0
+
+
+def estimate_tokens(text: bytes | Raw) -> int:
+    """Return an estimate of the tokens of a text in UTF-8, such as a tool as JSON."""
+    text = bytes(text)
+    if b"\\u" in text:
+        text = _unescaped(text)
+    classes = text.translate(_CLASSES, _CONTINUATIONS)
+    count = classes.count
+    letters, marks = classes.translate(_LETTERS), classes.translate(_MARKS)
+    tokens = (
+        (letters.count(b" a") + letters.startswith(b"a")) * _A_WORD
+        + letters.count(b"aaaaaaaa") * _EIGHT_LETTERS_IN_A_ROW
+        + count(b"aA") * _CAMEL_CASE
+        + count(b"AA") * _TWO_CAPITALS
+        + count(b"0") * _A_DIGIT
+        + count(b"_") * _AN_UNDERSCORE
+        + (marks.count(b" .") + marks.startswith(b".")) * _A_RUN_OF_MARKS
+        + marks.count(b"....") * _FOUR_MARKS_IN_A_ROW
+        + count(b"  ") * _TWO_SPACES
     )
-    rest = 0.0
     if not text.isascii():
-        rest += len(_EAST_ASIAN.findall(text)) * _TOKENS_AN_EAST_ASIAN_CHARACTER
-        rest += len(_OTHER_LETTERS.findall(text)) / _OTHER_LETTERS_A_TOKEN
-    rest += text.count("_") * _TOKENS_AN_UNDERSCORE + len(_SPACES.findall(text))
-    return round(words + beyond / _LETTERS_A_TOKEN + digits + marks + rest)
+        tokens += count(b"z") * _AN_EAST_ASIAN_CHARACTER + count(b"o") * _ANOTHER_CHARACTER
+    return round(tokens)
+
+
+def _unescaped(text: bytes) -> bytes:
+    """Return JSON with its characters as themselves, as clients pass them on to models."""
+    try:
+        return msgspec.json.encode(msgspec.json.decode(text))
+    except (msgspec.MsgspecError, RecursionError):
+        return text  # It is no JSON, and stands for itself.

@@ -1,20 +1,163 @@
-"""Chooses which list of tools a client of a view with direct names gets."""
+"""Chooses which list of tools a client of a view with direct names gets.
+
+In an `auto` view that is the whole list where it costs a model little, or where the client searches
+by itself, and the tools that search everywhere else.
+
+Invariants:
+
+- A session keeps its choice, whatever changes meanwhile. Only "direct" that was chosen while some
+  instances had never been listed is chosen anew, until all have been.
+- A request without a session has a choice of its own; a call needs none.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from router.core.records.session_records import name_and_version
+from router.core.state.views import ListChoice
+from router.core.text.raw_json import is_object, optional_text_of
+from router.core.text.sentences import cut_to_one_line
+from router.messages.effects import LogLine
+from router.messages.params import object_of
 
 if TYPE_CHECKING:
     from router.core.state.clients import Client
+    from router.core.state.instance_table import Instances
     from router.core.state.routing_state import RoutingState
     from router.core.state.views import View
+    from router.messages.commands import Principal
     from router.messages.instances.exposure import Expose
+
+MAX_LONE: Final = 100
+"""Clients without sessions whose last choice is kept; each request can name another client."""
+
+MAX_SHOWN: Final = 100
+"""Rows that tell of choices."""
+
+NO_NAME: Final = "a client without a name"
 
 
 def listed_as(state: RoutingState, client: Client, view: View) -> Expose:
     """Return the kind of list of tools: "direct", "search" or "code".
 
     Args:
+        state: the state.
+        client: the client.
         view: the client's; it is direct (`View.is_direct`).
     """
-    return "direct" if view.expose == "auto" else view.expose
+    if view.expose == "code" and not state.settings.can_run_code:
+        return "search"
+    if view.expose != "auto":
+        return view.expose
+    kept = client.list_choice
+    if kept is not None and kept.is_final:
+        return kept.kind
+    choice = _choose(state, client, view)
+    if client.id not in state.clients:
+        return choice.kind  # Somebody asks what a client would get.
+    if client.is_for_one_request:
+        _note_lone(state, client, choice)
+    elif client.has_initialized:
+        if kept is None or kept.kind != choice.kind:
+            _log(state, choice)
+        client.list_choice = choice
+    return choice.kind
+
+
+def choice_for_anybody(
+    state: RoutingState, view: View, seen: Instances, place: str | None
+) -> ListChoice:
+    """Return the choice for a client of a place that nothing is known of."""
+    return _choice(state, view, seen, (NO_NAME, place), searches=False)
+
+
+def _choose(state: RoutingState, client: Client, view: View) -> ListChoice:
+    # For start-up time: no other view needs them.
+    from router.core.names.searching_clients import searches_by_itself
+
+    info = object_of(client.info) if is_object(client.info) else {}
+    name, version = (optional_text_of(info, key) for key in ("name", "version"))
+    searches = searches_by_itself(name, version)
+    # What a client calls itself may be anything, also several lines.
+    who = cut_to_one_line(name_and_version(client.info)) or NO_NAME
+    where = client.place or client.principal.profile
+    seen = view.seen_by(state.instances, client.principal)
+    return _choice(state, view, seen, (who, where), searches=searches)
+
+
+def _choice(
+    state: RoutingState,
+    view: View,
+    seen: Instances,
+    who_and_where: tuple[str, str | None],
+    *,
+    searches: bool,
+) -> ListChoice:
+    # For start-up time, as above.
+    from router.core.costs.tool_costs import list_cost
+
+    limit = state.settings.auto_limit_tokens
+    cost = list_cost(state, view, seen, limit)
+    who, _ = who_and_where
+    if cost.is_beyond and searches:
+        return ListChoice("direct", f"{who} searches by itself", True, *who_and_where)
+    if cost.is_beyond:
+        return ListChoice("search", f"more than {limit:,} tokens", True, *who_and_where)
+    reason = f"{cost.tokens:,} of {limit:,} tokens"
+    unknown = 0 if searches else sum(row.known is None and row.may_run for row in seen)
+    if unknown:
+        servers = "a server has" if unknown == 1 else f"{unknown} servers have"
+        reason = f"{reason} so far: {servers} yet to be listed"
+    return ListChoice("direct", reason, not unknown, *who_and_where)
+
+
+def _log(state: RoutingState, choice: ListChoice, level: int = logging.INFO) -> None:
+    place = choice.place
+    where = "the default view" if place is None else f"the view '{cut_to_one_line(place)}'"
+    line = f"{choice.client}, at {where}: {choice.kind}: {choice.reason}"
+    state.effects.append(LogLine(level, line, instance=""))
+
+
+# --- What was chosen -------------------------------------------------------------------------
+
+
+def _note_lone(state: RoutingState, client: Client, choice: ListChoice) -> None:
+    """Note the choice for a client without a session, and log it if it is news."""
+    chosen, key = state.lone_choices, (choice.place, choice.client, client.principal.name)
+    before = chosen.pop(key, None)
+    is_full = len(chosen) >= MAX_LONE
+    if is_full:
+        del chosen[next(iter(chosen))]
+    chosen[key] = choice
+    if before is None or before.kind != choice.kind:
+        _log(state, choice, logging.DEBUG if is_full else logging.INFO)
+
+
+def choices_shown_to(state: RoutingState, principal: Principal) -> list[dict[str, Any]]:
+    """Return a row for each different choice, those of the most sessions first.
+
+    A principal with limits sees those of its own sessions only. A client without sessions counts
+    none.
+    """
+    is_limited = principal.instances is not None or principal.profile is not None
+    sessions = Counter[ListChoice]()
+    for (_, _, name), choice in reversed(state.lone_choices.items()):
+        if not is_limited or name == principal.name:
+            sessions[choice] += 0
+    for client in state.clients.values():
+        choice = client.list_choice
+        if choice is not None and (not is_limited or client.principal.name == principal.name):
+            sessions[choice] += 1
+    return [
+        {
+            "place": choice.place,
+            "client": choice.client,
+            "kind": choice.kind,
+            "reason": choice.reason,
+            "sessions": count,
+        }
+        for choice, count in sessions.most_common(MAX_SHOWN)
+    ]

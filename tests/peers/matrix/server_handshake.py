@@ -2,7 +2,8 @@
 
 Usage: PYTHON server_handshake.py stdio, or PYTHON server_handshake.py http|sse PORT
 It sends everything that belongs to a call on the stream of that call, as far as its SDK can.
-With `SDK_AS_IS` set, it keeps the faults of its SDK that `mend_session_ends` mends.
+With `SDK_AS_IS` set, it keeps the faults of its SDK that `mend_session_ends` mends, and on stdio a
+last line of stdout says when its session has ended.
 """
 
 import contextlib
@@ -24,6 +25,10 @@ except ImportError:  # before 1.8, when there was only one stream
     ServerMessageMetadata = None
 
 HAS_ELICITATION = hasattr(types, "ElicitRequest")
+IS_AS_IS = "SDK_AS_IS" in os.environ
+
+SESSION_ENDED = b'{"jsonrpc":"2.0","method":"notifications/session_ended"}\n'
+"""After its session has ended, the process still waits for a line on stdin."""
 
 
 def mend_session_ends():
@@ -57,6 +62,13 @@ class MatrixServer(Server):
         if types.LATEST_PROTOCOL_VERSION >= "2025-03-26":
             told.completions = getattr(types, "CompletionsCapability", dict)()
         return told
+
+    async def run(self, *args, **options):
+        try:
+            await super().run(*args, **options)
+        finally:
+            if IS_AS_IS and transport == "stdio":
+                os.write(1, SESSION_ENDED)  # The SDK's own writer may still be busy, or be gone.
 
 
 class Fixture:
@@ -235,7 +247,7 @@ class Fixture:
         return await self.session.send_request(types.ServerRequest(request), result_type, **related)
 
 
-if types.LATEST_PROTOCOL_VERSION < "2025-06-18" and "SDK_AS_IS" not in os.environ:
+if types.LATEST_PROTOCOL_VERSION < "2025-06-18" and not IS_AS_IS:
     mend_session_ends()
 
 transport, *port = sys.argv[1:]

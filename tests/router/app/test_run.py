@@ -153,6 +153,9 @@ class FakeSettings:
     log: list[str]
     record_reasons: frozenset[RecordReason] = frozenset()
 
+    def warn_of_extra(self) -> None:
+        pass
+
     def tell_again(self) -> None:
         pass
 

@@ -175,8 +175,8 @@ def test_missing_config_shows_the_tools_themselves_in_this_run_as_in_later_ones(
     for _ in range(2):
         assert main(["-c", "new/config.json", "http", "--port", "0"]) == 0
         assert ran.router is not None
-        assert ran.router.settings.current.server.view == "direct"
-    assert json.loads((home / "new" / "config.json").read_text())["server"]["view"] == "direct"
+        assert ran.router.settings.current.server.view == "auto"
+    assert json.loads((home / "new" / "config.json").read_text())["server"]["view"] == "auto"
 
 
 def _add_instance(home: Path, name: str) -> None:

@@ -43,7 +43,8 @@ DEFAULTS: dict[str, Any] = {
         "allow_instance_management": False,
         "tool_names": "auto",
         "view": "router",
-        "auto_limit_tokens": 10000,
+        "auto_limit_tokens": 10_000,
+        "search_model": "",
         "help_limit_bytes": 65536,
         "name_limit": 48,
         "drain_s": 30,
@@ -81,7 +82,7 @@ DEFAULTS: dict[str, Any] = {
     },
     "watcher": {"enabled": True, "watch_path": "data", "debounce_delay": 1.0},
 }
-FIRST: dict[str, Any] = DEFAULTS | {"server": DEFAULTS["server"] | {"view": "direct"}}
+FIRST: dict[str, Any] = DEFAULTS | {"server": DEFAULTS["server"] | {"view": "auto"}}
 
 
 # --- Defaults --------------------------------------------------------------------------------
@@ -104,7 +105,7 @@ def test_written_defaults_are_read_as_they_were(config: Path) -> None:
 def test_first_file_shows_the_tools_themselves_and_a_file_without_the_key_those_of_the_router(
     config: Path,
 ) -> None:
-    assert load_settings(config).server.view == "direct"
+    assert load_settings(config).server.view == "auto"
     assert attrs.evolve(FIRST_SETTINGS, server=Settings().server) == Settings()
     assert load_settings(write(config, {"server": {}})).server.view == "router"
 
@@ -315,14 +316,14 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
             {"server": {"enabled": "no"}},
             "server.enabled: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
             "http, sse, transport_type, allow_instance_management, tool_names, view, "
-            "auto_limit_tokens, help_limit_bytes, name_limit, drain_s, public_url, "
+            "auto_limit_tokens, search_model, help_limit_bytes, name_limit, drain_s, public_url, "
             "trusted_proxies, ready_when",
         ),
         (
             {"server": {"stdio": {"port": 1}}},
             "server.stdio: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
             "http, sse, transport_type, allow_instance_management, tool_names, view, "
-            "auto_limit_tokens, help_limit_bytes, name_limit, drain_s, public_url, "
+            "auto_limit_tokens, search_model, help_limit_bytes, name_limit, drain_s, public_url, "
             "trusted_proxies, ready_when",
         ),
         ({"server": 1}, "server: expected an object, got a number"),

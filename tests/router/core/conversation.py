@@ -25,6 +25,7 @@ from router.core.core import Core
 from router.core.records.call_records import CALLS
 from router.core.state.routing_state import RoutingState
 from router.messages.catalog import Item
+from router.messages.code_runs import EndCode, RunCode
 from router.messages.commands import Forwarded, Principal, RouterCommand
 from router.messages.core_settings import CoreSettings
 from router.messages.effects import (
@@ -128,6 +129,7 @@ class Conversation:
         batches: what the store of pins is to do, oldest first.
         indexed: what the search index is to know, oldest first.
         searches: the searches without results yet, oldest first.
+        runs: the runs of code that have begun, and the ends of runs, oldest first.
         saves: the changes that are to be written and were not reported as written yet.
         ids: gives every fake session and client a number.
     """
@@ -144,6 +146,7 @@ class Conversation:
         self.saves: list[SaveInstance] = []
         self.indexed: list[IndexTools] = []
         self.searches: list[SearchTools] = []
+        self.runs: list[RunCode | EndCode] = []
         self.batches: list[PinTools] = []
         self.catalogues: list[SaveCatalogue] = []
         self.logged: list[str] = []
@@ -190,6 +193,8 @@ class Conversation:
             case (
                 IndexTools()
                 | SearchTools()
+                | RunCode()
+                | EndCode()
                 | PinTools()
                 | SaveCatalogue()
                 | LogLine()
@@ -209,6 +214,8 @@ class Conversation:
             self.indexed.append(effect)
         elif isinstance(effect, SearchTools):
             self.searches.append(effect)
+        elif isinstance(effect, (RunCode, EndCode)):
+            self.runs.append(effect)
         elif isinstance(effect, SaveCatalogue):
             self.catalogues.append(effect)
         elif isinstance(effect, WriteRecord):

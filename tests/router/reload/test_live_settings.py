@@ -9,6 +9,7 @@ import attrs
 import pytest
 import trio
 
+from router.config import code_extra
 from router.config.live import values_for_core
 from router.config.options import Options
 from router.config.security.tokens import NamedToken, Rate
@@ -23,6 +24,7 @@ from router.config.settings import (
 )
 from router.messages.core_settings import CoreSettings
 from router.messages.errors import ConfigError
+from router.messages.instances.exposure import Profile
 from router.messages.rates import RateLimits
 from router.reload.live_settings import LiveSettings, core_settings
 from router.version import VERSION
@@ -99,7 +101,8 @@ def test_the_core_is_told_what_it_needs() -> None:
 
 def test_every_setting_of_the_core_has_its_key() -> None:
     told = {attribute.name for attribute in attrs.fields(CoreSettings)}
-    assert {"version", "rates", "records", *values_for_core(Settings())} == told
+    made = {"version", "rates", "records", "can_run_code"}
+    assert made | values_for_core(Settings()).keys() == told
 
 
 @pytest.mark.parametrize(
@@ -264,3 +267,18 @@ async def test_invalid_file_keeps_the_settings_and_is_told_once(
     assert sorted(caplog.messages) == sorted(told)
     await site.becomes(Settings())
     assert site.live.problems == ()
+
+
+async def test_profiles_that_want_code_without_the_extra_are_in_the_log_once_for_each_change(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code_extra, "PACKAGE", "no_such_package")
+    wanting = Settings(profiles={"work": Profile("code")})
+    await site.becomes(wanting)
+    assert not core_settings(site.live.current).can_run_code
+    await site.becomes(attrs.evolve(wanting, mcp_client=McpClient(timeout=7)))
+    warnings = [line for line in caplog.messages if "profiles.work" in line]
+    assert warnings == [
+        'config.json: profiles.work: "expose": "code" needs mcp-router[code]; until then its '
+        'clients search, and run no code; run: pip install "mcp-router[code]"'
+    ]

@@ -175,6 +175,14 @@ def test_each_step_of_a_change_is_about_one_entry() -> None:
     assert len(list(index.put_in_steps(row("chat", tool("one"))))) == len(CHAT.offered) + 1
 
 
+def test_what_a_search_may_answer_is_gathered_in_steps_and_once() -> None:
+    index = index_of(row("many", *(tool(f"send_{number}") for number in range(250))))
+    asked = search("send 7", "many", names=NameFilter(allow=("send_?",)))
+    assert len(list(index.gather_in_steps(asked))) == 2
+    assert list(index.gather_in_steps(asked)) == []
+    assert index.find(asked).total == 10
+
+
 def test_tidying_ends_and_changes_no_result() -> None:
     index = ToolIndex()
     for number in range(43):

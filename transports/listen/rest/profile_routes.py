@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from quart_trio import QuartTrio
 
     from router.messages.observability.records import Record
-    from transports.listen.rest.actor_client import ActorClient
     from transports.listen.rest.backend import RestBackend
+    from transports.listen.rest.responses import RequestActor
 
 NOT_AWAITED: Final = "Its sender did not wait for the answer; it may have been made"
 
 
-def add_profile_routes(app: QuartTrio, backend: RestBackend, actor: ActorClient) -> None:
+def add_profile_routes(app: QuartTrio, backend: RestBackend, actor: RequestActor) -> None:
     """Add the routes."""
     profiles, write_record = backend.profiles, backend.write_record
 
@@ -55,9 +55,10 @@ def add_profile_routes(app: QuartTrio, backend: RestBackend, actor: ActorClient)
 
     @app.get("/api/profiles/<name>/tools")
     async def profile_tools(name: str) -> Response:
-        principal = principal_of(request.scope)
-        check_may_change_profiles(principal)
-        return json_response(await actor.ask(principal, ShowProfileTools(check_name(name))))
+        check_may_change_profiles(principal_of(request.scope))
+        command = ShowProfileTools(check_name(name))
+        await actor.count_tools()
+        return json_response(await actor.ask(command))
 
     @app.put("/api/profiles/<name>")
     async def put_profile(name: str) -> Response:

@@ -13,7 +13,7 @@ from quart import Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
 
-from router.messages.commands import MakeChange
+from router.messages.commands import CountTools, MakeChange
 from router.messages.errors import INTERNAL_ERROR, INVALID_REQUEST, RpcError
 from router.messages.observability.log_fields import by
 from transports.listen.rest.actor_client import (
@@ -81,6 +81,15 @@ class RequestActor(Struct, frozen=True):
     async def change(self, change: Change, *, wait: bool) -> str:
         """Make a change and return the name of its instance."""
         return await self.ask(MakeChange(change, wait))
+
+    async def count_tools(self) -> None:
+        """Have it counted what tools cost, in parts between which the actor does other work.
+
+        A principal that may not read has nothing counted.
+        """
+        if "read" in principal_of(request.scope).permissions:
+            while not await self.ask(CountTools()):
+                pass
 
 
 # --- Responses -------------------------------------------------------------------------------

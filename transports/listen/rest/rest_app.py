@@ -37,6 +37,7 @@ from transports.listen.rest.bodies import (
 )
 from transports.listen.rest.calls.approval_routes import add_approval_routes
 from transports.listen.rest.calls.call_routes import add_call_routes
+from transports.listen.rest.costs.cost_routes import add_cost_routes
 from transports.listen.rest.document.docs_assets import ASSETS
 from transports.listen.rest.document.docs_page import docs_page
 from transports.listen.rest.document.openapi import openapi_document
@@ -147,7 +148,8 @@ def _quart_app(
     _add_change_routes(app, actor)
     add_pin_routes(app, backend, actor)
     add_login_routes(app, backend, actor.client)
-    add_profile_routes(app, backend, actor.client)
+    add_cost_routes(app, actor)
+    add_profile_routes(app, backend, actor)
     add_metrics_route(app, backend, actor.client, lag)
     if followers is not None:
         _add_log_routes(app, tickets, followers)
@@ -229,6 +231,7 @@ def _add_query_routes(app: QuartTrio, backend: RestBackend, actor: RequestActor)
 
     @app.get("/api/status")
     async def status() -> Response:
+        await actor.count_tools()
         return await actor.respond(ShowStatus())
 
     @app.get("/api/config")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.core.management import saving
-from router.core.peers.own_tools import showing
+from router.core.peers.own_tools import on_demand, showing
 from router.core.protocol import router_tools
 from router.core.text.raw_json import text_of
 from router.messages.params import given
@@ -49,6 +49,7 @@ METHODS: Final[dict[str, tuple[tuple[Permission, ...], Method]]] = {
     router_tools.HELP: (("read", "call"), showing.show_tools),
     router_tools.SEARCH: (("read", "call"), _search),
     router_tools.DESCRIBE: (("read", "call"), _describe),
+    router_tools.RUN: (("call",), on_demand.run_code),
     **dict.fromkeys(router_tools.MANAGEMENT, (("admin",), change)),
 }
 """Tool -> the permissions, of which any one suffices, and the function that runs the tool."""

@@ -56,6 +56,91 @@ def test_tools_are_listed_in_lines(router: FakeRouter, capsys: pytest.CaptureFix
     )
 
 
+COSTS: Final[dict[str, Any]] = {
+    "total_tokens": 12_500,
+    "limit_tokens": 10_000,
+    "instances": [
+        {"name": "files", "tools": 11, "tokens": 12400, "new": 1},
+        {"name": "文件", "tools": 1, "tokens": 100},
+    ],
+    "dearest": [
+        {
+            "instance": "files",
+            "tool": "read\x1b[2J",
+            "tokens": 1_250,
+            "share": 0.1,
+            "deny_saves": 1_250,
+            "describe_saves": 300,
+        }
+    ],
+    "views": [
+        {
+            "place": None,
+            "kind": "auto",
+            "tools": 12,
+            "tokens": 12_500,
+            "listed_tokens": 600,
+            "reason": "search: more than 10,000 tokens",
+        },
+        {
+            "place": "work",
+            "kind": "direct",
+            "tools": 1,
+            "tokens": 100,
+            "listed_tokens": 100,
+            "reason": None,
+        },
+    ],
+}
+
+
+def test_costs_are_shown_by_tool_instance_and_view(
+    router: FakeRouter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    router.answer("GET /api/costs", COSTS)
+    assert run(router, "tools", "--cost") == 0
+    assert capsys.readouterr().out == (
+        "TOKENS  SHARE  DESCRIBE SAVES  DEAREST TOOLS\n"
+        "1,250   10.0%  300             files  read\\x1b[2J\n"
+        "\n"
+        "TOKENS  TOOLS  INSTANCE\n"
+        "12,400  11     files\n"
+        "100     1      文件\n"
+        "\n"
+        "LISTED  ALL TOOLS  TOOLS  VIEW\n"
+        "600     12,500     12     the default (auto: search: more than 10,000 tokens)\n"
+        "100     100        1      work (direct)\n"
+        "\n"
+        "12 tools, about 12,500 tokens\n"
+        'Estimates. An entry\'s "tools" saves what a tool costs with "deny", and the last column '
+        'with "describe", if only the first sentence stays.\n'
+    )
+
+
+def test_costs_of_one_instance_and_as_json(
+    router: FakeRouter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    router.answer("GET /api/costs/files", COSTS)
+    assert run(router, "tools", "files", "--cost", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == COSTS
+
+
+def test_costs_without_tools_say_where_to_look(
+    router: FakeRouter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    router.answer("GET /api/costs", COSTS | {"dearest": []})
+    assert run(router, "tools", "--cost") == 0
+    assert "mcp-router status says why" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [("files", "add"), ("pins",), ("approve",)])
+def test_costs_are_of_all_or_of_an_instance(
+    words: tuple[str, ...], router: FakeRouter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(router, "tools", *words, "--cost") == 1
+    assert "--cost: takes an instance and no more" in capsys.readouterr().err
+
+
 def test_one_tool_is_shown_with_its_arguments(
     router: FakeRouter, capsys: pytest.CaptureFixture[str]
 ) -> None:

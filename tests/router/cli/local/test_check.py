@@ -9,6 +9,7 @@ import pytest
 from msgspec import Raw
 
 from router.cli.local.check import Findings, check
+from router.config import code_extra
 from router.config.options import Options, Paths
 from router.instance_files.catalogue_files import hash_entry, name_file
 from router.instance_files.catalogue_folder import CatalogueFolder
@@ -258,4 +259,18 @@ def test_names_in_filters_that_the_server_did_not_offer_last_are_noted(paths: Pa
     assert findings.notes == (
         "Note: data/a/mcp_settings.json: tools.allow: the server offers no tool 'raed'; "
         "did you mean 'read'? (by its last known lists)",
+    )
+
+
+def test_profile_that_wants_code_to_be_run_is_warned_of_without_the_extra(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(paths, profiles={"work": {"expose": "code"}})
+    assert found(paths).notes == ()
+    monkeypatch.setattr(code_extra, "PACKAGE", "no_such_package")
+    findings = found(paths)
+    assert findings.problems == ()
+    assert findings.notes == (
+        'Warning: config.json: profiles.work: "expose": "code" needs mcp-router[code]; until then '
+        'its clients search, and run no code; run: pip install "mcp-router[code]"',
     )

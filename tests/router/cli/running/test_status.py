@@ -8,7 +8,16 @@ import pytest
 from rich.cells import cell_len
 
 from router.cli.rest_api.rest_client import RestApi
-from router.cli.running.status import Row, SessionRow, duration, status_text, table
+from router.cli.running.status import (
+    MAX_VIEWS,
+    Row,
+    SessionRow,
+    ViewRow,
+    duration,
+    status_text,
+    table,
+    views_text,
+)
 from router.messages.errors import ConfigError
 from tests.router.cli.rest_api.answering import answering, http_response
 
@@ -63,6 +72,38 @@ def test_table_has_a_line_for_each_instance() -> None:
         "",
         "1 of 3 ready",
     ]
+
+
+def test_tokens_have_a_column_where_they_were_counted() -> None:
+    replica = SessionRow("files#1")
+    rows = [
+        Row("files", "ready", tools_count=3, tokens=1_200, replicas=(replica,)),
+        Row("new", "starting"),
+    ]
+    lines = table(rows).splitlines()
+    assert [line.split()[4:6] for line in lines[:4]] == [
+        ["TOOLS", "TOKENS"],
+        ["3", "1,200"],
+        ["-", "-"],
+        ["0", "-"],
+    ]
+    assert lines[-1] == "listing all tools costs a model about 1,200 tokens"
+
+
+def test_views_have_a_line_for_each_choice() -> None:
+    rows = [
+        ViewRow("claude-code 2.1.7", "direct", "it searches by itself", 3),
+        ViewRow("odd\x1b[2J", "search", "more than 10,000 tokens", 1, "work"),
+        *[ViewRow("x", "direct", "0 of 1 tokens", 0)] * MAX_VIEWS,
+    ]
+    lines = views_text(rows).splitlines()
+    assert lines[:3] == [
+        "",
+        "claude-code 2.1.7: direct: it searches by itself (3 sessions)",
+        "odd\\x1b[2J, view work: search: more than 10,000 tokens",
+    ]
+    assert lines[-1] == "and 2 more; GET /api/views has them"
+    assert views_text([]) == ""
 
 
 def test_calls_that_wait_are_shown_beside_those_in_flight() -> None:

@@ -8,6 +8,7 @@ import pytest
 from router.messages.commands import (
     PERMISSIONS,
     CallTool,
+    CountTools,
     GetPrompt,
     ListInstances,
     ListPrompts,
@@ -19,6 +20,7 @@ from router.messages.commands import (
     RemoveInstance,
     RestartInstance,
     RouterCommand,
+    ShowCosts,
     ShowDetails,
     ShowInstance,
     ShowProfileTools,
@@ -27,6 +29,8 @@ from router.messages.commands import (
     ShowResources,
     ShowStatus,
     ShowTools,
+    ShowViewCost,
+    ShowViews,
 )
 from router.messages.errors import (
     INSTANCE_NOT_FOUND,
@@ -74,6 +78,10 @@ def named(rows: list[dict[str, Any]]) -> list[str]:
         (ListTools(), "read"),
         (ShowTools("a"), "read"),
         (ShowProfileTools("p"), "admin"),
+        (CountTools(), "read"),
+        (ShowCosts(), "read"),
+        (ShowViewCost(None), "read"),
+        (ShowViews(), "read"),
         (ShowDetails("a"), "read"),
         (ListResources(), "read"),
         (ShowResources("a"), "read"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from router.config.code_extra import EXTRA, INSTALL, PROBLEM
 from router.doctor.facts import Surroundings
 from router.doctor.rules.written_files import judge
 from tests.router.doctor.made_facts import FOUND, facts, lines, settings
@@ -89,3 +90,10 @@ def test_what_the_unit_gives_to_the_service_is_a_note() -> None:
     found = list(judge(facts(problems=problems, surroundings=(unit,))))
     assert [one.severity for one in found] == ["note", "error", "note", "note"]
     assert found[0].problem == "${T} is not set here, and /u.service gives it to the service"
+
+
+def test_profile_with_code_without_the_extra_is_a_warning_with_the_command() -> None:
+    note = f"Warning: config.json: profiles.work: {PROBLEM}; run: {INSTALL}"
+    (line,) = lines(judge, facts(notes=(note,)))
+    assert line.startswith("warning config.json: profiles.work: ")
+    assert line.endswith(f'run no code -> run: pip install "{EXTRA}"')

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 import trio
 
-from router.messages.commands import Principal
+from router.messages.commands import CountTools, Principal
 from router.messages.errors import INSTANCE_NOT_FOUND, HttpRefusal, RpcError
 from router.messages.events import Abandoned, AdminCommand, Event
 from transports.listen.rest.backend import RestBackend
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 LIMIT_S: Final = 60
+COUNTED_IN: Final = 2
 PART_BYTES: Final = 1024 * 1024
 TOKENS: Final = {
     "Bearer all": Principal("all"),
@@ -69,11 +70,15 @@ class FakeProfiles:
 
 
 class AnsweringActor:
-    """Answers each command with the next of its `answers`, if there is one."""
+    """Answers each command with the next of its `answers`, if there is one.
+
+    It counts the tools in so many parts, however often it is asked to.
+    """
 
     def __init__(self) -> None:
         self.inbox_in, self._inbox = trio.open_memory_channel[Event](8)
         self.asked: list[AdminCommand] = []
+        self.counted = 0
         self.abandoned: list[Abandoned] = []
         self.answers: list[Any] = []
         self.news = trio.Event()
@@ -89,7 +94,10 @@ class AnsweringActor:
 
     async def _answer_all(self) -> None:
         async for event in self._inbox:
-            if isinstance(event, AdminCommand):
+            if isinstance(event, AdminCommand) and event.what == CountTools():
+                self.counted += 1
+                event.reply_to.send_nowait(self.counted % COUNTED_IN == 0)
+            elif isinstance(event, AdminCommand):
                 self.asked.append(event)
                 if self.answers:
                     event.reply_to.send_nowait(self.answers.pop(0))

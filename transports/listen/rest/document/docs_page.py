@@ -39,6 +39,7 @@ _SECTION_PATHS: Final = (
     ),
     ("Approvals", ("/api/approvals",)),
     ("Profiles", ("/api/profiles",)),
+    ("Views and their costs", ("/api/costs", "/api/views")),
     ("The router", ("/", "/health", "/metrics", "/api/config")),
     ("Its log", ("/api/ws-ticket", "/ws")),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from transports.listen.rest.document.approval_paths import approval_paths
+from transports.listen.rest.document.cost_paths import cost_paths
 from transports.listen.rest.document.login_paths import login_paths
 from transports.listen.rest.document.openapi_schemas import (
     ANY_OBJECT,
@@ -373,6 +374,7 @@ def openapi_document(version: str, *, has_logs: bool) -> Json:
     paths = _other_paths() | _call_paths() | _instance_paths() | _profile_paths()
     paths |= pin_paths(_route, _NAME_IN_PATH)
     paths |= approval_paths(_route)
+    paths |= cost_paths(_route, _NAME_IN_PATH)
     paths |= login_paths(_route, _NAME_IN_PATH)
     return {
         "openapi": "3.1.0",

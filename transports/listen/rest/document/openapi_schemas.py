@@ -234,6 +234,10 @@ SCHEMAS: Final[Json] = {
                 calls=INTEGER,
                 in_flight=INTEGER,
                 waiting=INTEGER,
+                tokens={
+                    **nullable("integer"),
+                    "description": "An estimate of what its tools cost a model",
+                },
             ),
         ]
     },
@@ -329,7 +333,7 @@ SCHEMAS: Final[Json] = {
                 ]
             }
         ),
-        total_tokens={**INTEGER, "description": "An estimate: bytes of what a model sees, by 4"},
+        total_tokens={**INTEGER, "description": "An estimate of what it costs a model"},
     ),
     "Call": object_of(
         "instance tool",

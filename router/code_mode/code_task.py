@@ -1,0 +1,32 @@
+"""Begins and ends runs of code as the actor asks, in a task of its own.
+
+Invariant: nothing that runs code is imported before the first run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from router.dispatch.actor import Inbound
+    from router.messages.code_runs import EndCode, RunCode
+
+
+async def keep_running_code(
+    commands: trio.MemoryReceiveChannel[RunCode | EndCode],
+    inbox: trio.MemorySendChannel[Inbound],
+) -> None:
+    """Run what the actor asks for, until its end has closed; then end what still runs."""
+    runs = None
+    with commands, inbox:
+        async with trio.open_nursery() as nursery:
+            async for command in commands:
+                if runs is None:
+                    # For start-up time: few routers run code.
+                    from router.code_mode.runs import Runs
+
+                    runs = Runs(nursery, inbox)
+                runs.take(command)
+            nursery.cancel_scope.cancel("nobody waits for a run any more")

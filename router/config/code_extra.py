@@ -1,0 +1,43 @@
+"""Tells whether this installation can run code, and which profiles want that.
+
+Invariant: nothing is imported to find out, and nothing is looked for unless a profile wants it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from router.messages.instances.exposure import Profile
+
+PACKAGE: Final = "pydantic_monty"
+
+EXTRA: Final = "mcp-router[code]"
+
+INSTALL: Final = f'pip install "{EXTRA}"'
+
+
+def can_run_code(profiles: Mapping[str, Profile]) -> bool:
+    """Return whether a profile wants code to be run, and this installation can do it."""
+    return any(_wanted_by(profiles)) and _is_installed()
+
+
+def find_missing_extra(profiles: Mapping[str, Profile]) -> list[str]:
+    """Return the names of the profiles that want code to be run where that cannot be done."""
+    wanted_by = list(_wanted_by(profiles))
+    return wanted_by if wanted_by and not _is_installed() else []
+
+
+PROBLEM: Final = f'"expose": "code" needs {EXTRA}; until then its clients search, and run no code'
+"""About a profile."""
+
+
+def _wanted_by(profiles: Mapping[str, Profile]) -> Iterator[str]:
+    return (name for name, profile in profiles.items() if profile.expose == "code")
+
+
+def _is_installed() -> bool:
+    return importlib.util.find_spec(PACKAGE) is not None

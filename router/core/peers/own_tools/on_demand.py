@@ -1,0 +1,38 @@
+"""Leads to `running`, which is imported at the first run of code: few routers ever run any."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from router.core.state.clients import ClientRequest
+    from router.core.state.routing_state import RoutingState
+    from router.messages.code_runs import CodeEnded
+
+
+def run_code(state: RoutingState, request: ClientRequest) -> None:
+    """See `running.run`."""
+    from router.core.peers.own_tools import running
+
+    running.run(state, request)
+
+
+def code_ended(state: RoutingState, event: CodeEnded) -> None:
+    """See `running.code_ended`."""
+    from router.core.peers.own_tools import running
+
+    running.code_ended(state, event)
+
+
+def end_forgotten_runs(state: RoutingState) -> None:
+    """See `running.end_forgotten`."""
+    from router.core.peers.own_tools import running
+
+    running.end_forgotten(state)
+
+
+def end_all_runs(state: RoutingState) -> None:
+    """See `running.end_all`."""
+    from router.core.peers.own_tools import running
+
+    running.end_all(state)
