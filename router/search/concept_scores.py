@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _TEXT_WEIGHTS: Final = (("name", 1.0), ("title", 1.0), ("instance", 1.2), ("first", 0.4))
 """How well a word of each text of an `Entry` covers the same word of a query."""
 
+PRODUCT_WEIGHT: Final = 2.5
+"""The same for a word of an instance's name that is no everyday word, such as "github": who names a
+product means it."""
+
 CONCEPT_WEIGHT: Final = 0.9
 """How well a word of the same concept covers it, in proportion to the same word."""
 
@@ -82,6 +86,9 @@ class ConceptScores(Struct, eq=False):
                     _raise_to(weights, word.stem, weight)
                 for concept in word.concepts:
                     _raise_to(weights, concept, weight * CONCEPT_WEIGHT)
+        for word in instance:
+            if word.stem and not word.concepts:
+                weights[word.stem] = PRODUCT_WEIGHT
         for key, weight in weights.items():
             self._weights.setdefault(key, {})[number] = weight
         common = {word.stem for word in instance}

@@ -49,7 +49,7 @@ UNASKED_WEIGHT: Final = 0.3
 """The loss for each word of a name that the query does not ask for."""
 
 CLEAR_LEAD: Final = 0.8
-"""The lead over the second with which the first is right in nine of ten searches."""
+"""The lead over the second with which the first is right in four of five searches or more."""
 
 GATHERED: Final = 100
 """Entries that are compared with the patterns of a place at once."""
@@ -165,12 +165,12 @@ class ToolIndex:
     # --- Changes -----------------------------------------------------------------------------
 
     def put(self, batch: IndexTools) -> None:
-        """Index everything that a row offers, in place of what it offered before."""
-        for _ in self.put_in_steps(batch):
+        """Index everything that a row offers, in place of what it offered before, and tidy."""
+        for _ in chain(self.put_in_steps(batch), self.tidy_in_steps()):
             pass
 
     def put_in_steps(self, batch: IndexTools) -> Iterator[None]:
-        """Do what `put` does; yield after each entry, so that others can have their turn.
+        """Do what `put` does, but for tidying; yield often, so that others have their turn.
 
         Nothing may be searched until it ends, and it must run to its end.
         """
@@ -183,8 +183,10 @@ class ToolIndex:
         numbers = self._rows[batch.row] = []
         for offered in batch.offered:
             entry = read_entry(batch, offered)
+            words = {column: read_words(getattr(entry, column)) for column in _COLUMNS}
+            yield
             numbers.append(self._next)
-            self._put(self._next, entry)
+            self._put(self._next, entry, words)
             self._next += 1
             yield
 
@@ -208,10 +210,9 @@ class ToolIndex:
         """Return what is indexed of a row."""
         return [self._entries[number] for number in self._rows.get(row, ())]
 
-    def _put(self, number: int, entry: Entry) -> None:
+    def _put(self, number: int, entry: Entry, words: dict[str, list[Word]]) -> None:
         self._entries[number] = entry
         self._names.put(number, entry)
-        words = {column: read_words(getattr(entry, column)) for column in _COLUMNS}
         self._concepts.put(number, words)
         texts = (" ".join(word.text for word in column if word.text) for column in words.values())
         self._write(_INSERT, number, *texts)

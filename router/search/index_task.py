@@ -3,8 +3,8 @@
 Invariants:
 
 - Each `SearchTools` gets exactly one `ToolsFound`, after all that came before it is indexed.
-- Others have their turn after each entry that is indexed, which takes less than a millisecond. A
-  worker thread would hold them up for longer: it leaves the interpreter every 5 ms only.
+- Others have their turn twice for each entry that is indexed, so after 0.2 ms as a rule. A worker
+  thread would hold them up for longer: it leaves the interpreter to them every 5 ms only.
 - Nothing that is slow to import is imported before the first command, and then in a thread.
 - A bug here ends nobody: it costs the answer of one search, or one row its place in the index.
 """

@@ -169,10 +169,10 @@ def test_a_row_that_is_left_out_is_not_found_and_can_come_back() -> None:
     assert keys(index.find(search("post_message", "chat")))[0] == "chat/post_message"
 
 
-def test_each_step_of_a_change_is_about_one_entry() -> None:
+def test_each_step_of_a_change_is_about_one_entry_at_most() -> None:
     index = ToolIndex()
-    assert len(list(index.put_in_steps(CHAT))) == len(CHAT.offered)
-    assert len(list(index.put_in_steps(row("chat", tool("one"))))) == len(CHAT.offered) + 1
+    assert len(list(index.put_in_steps(CHAT))) == 2 * len(CHAT.offered)
+    assert len(list(index.put_in_steps(row("chat", tool("one"))))) == len(CHAT.offered) + 2
 
 
 def test_what_a_search_may_answer_is_gathered_in_steps_and_once() -> None:
@@ -186,7 +186,7 @@ def test_what_a_search_may_answer_is_gathered_in_steps_and_once() -> None:
 def test_tidying_ends_and_changes_no_result() -> None:
     index = ToolIndex()
     for number in range(43):
-        index.put(row(f"r{number}", tool(f"send_{number}", "Send a message.")))
+        list(index.put_in_steps(row(f"r{number}", tool(f"send_{number}", "Send a message."))))
     asked = search("send message", *(f"r{number}" for number in range(43)))
     before = index.find(asked)
     assert list(index.tidy_in_steps())
