@@ -140,5 +140,6 @@ def delay_line(delay: LoopDelay) -> str:
         f"Indexing {delay.tools:,} tools takes {delay.indexed_s:.1f} s beside pings in the same "
         f"loop. Meanwhile the worst ping takes {delay.meanwhile.worst_ms:.1f} ms and the 99th of "
         f"a hundred {delay.meanwhile.p99_ms:.1f} ms; without indexing "
-        f"{delay.at_rest.worst_ms:.1f} and {delay.at_rest.p99_ms:.2f} ms."
+        f"{delay.at_rest.worst_ms:.1f} and {delay.at_rest.p99_ms:.2f} ms. In processor time, which "
+        f"other programs do not change, the worst takes {delay.meanwhile.worst_used_ms:.1f} ms."
     )

@@ -54,7 +54,8 @@ def test_a_target_is_reached_missed_or_not_measured() -> None:
 
 
 def test_the_delay_is_told_beside_that_without_indexing() -> None:
-    line = delay_line(LoopDelay(5000, 1.5, Delays(0.7, 0.03), Delays(9.5, 1.6)))
+    line = delay_line(LoopDelay(5000, 1.5, Delays(0.7, 0.03, 0.1), Delays(9.5, 1.6, 2.5)))
     assert "5,000 tools takes 1.5 s" in line
     assert "9.5 ms" in line
     assert "0.7 and 0.03 ms" in line
+    assert "worst takes 2.5 ms" in line

@@ -8,9 +8,10 @@ from benchmarks.search.ranking.loop_delay import Delays, measure
 
 
 def test_delays_are_the_worst_and_the_99th_of_a_hundred() -> None:
-    delays = Delays.of([0.001] * 98 + [0.002, 0.010])
+    delays = Delays.of([(0.001, 0.001)] * 98 + [(0.002, 0.002), (0.010, 0.001)])
     assert delays.worst_ms == pytest.approx(10.0)
     assert 1.0 < delays.p99_ms < 10.0
+    assert delays.worst_used_ms == pytest.approx(2.0)
 
 
 def test_pings_are_timed_without_and_with_indexing(monkeypatch: pytest.MonkeyPatch) -> None:

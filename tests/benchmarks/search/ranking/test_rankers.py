@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from benchmarks.search.catalogues import Catalogue
 from benchmarks.search.ranking.rankers import OURS, NotRankedError, Ranker
+from benchmarks.search.real_servers import ROOT
 
 READ = {"name": "read_file", "description": "Reads a file.", "inputSchema": {"type": "object"}}
 PLAY = {"name": "play", "description": "Plays a song.", "inputSchema": {"type": "object"}}
@@ -40,6 +42,13 @@ def test_a_ranker_that_is_not_installed_is_told_of() -> None:
     missing = Ranker("a ranker", ("false",), needs=Path("/nowhere/installed"))
     with pytest.raises(NotRankedError, match="not installed; `make bench-search`"):
         missing.run(CATALOGUES, ["a"])
+
+
+def test_the_extra_is_measured_with_its_own_packages() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    listed = (ROOT / "benchmarks" / "search" / "semantic.in").read_text().splitlines()
+    wanted = project["project"]["optional-dependencies"]["semantic"]
+    assert [line for line in listed if not line.startswith("#")] == wanted
 
 
 def test_the_router_finds_tools_by_words_and_by_their_names() -> None:
