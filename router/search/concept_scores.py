@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from router.search.reranking import Entry
 
 NAME_WEIGHT: Final = 1.0
-INSTANCE_WEIGHT: Final = 1.6
-SENTENCE_WEIGHT: Final = 0.5
-CONCEPT_WEIGHT: Final = 0.8
+INSTANCE_WEIGHT: Final = 1.2
+SENTENCE_WEIGHT: Final = 0.4
+CONCEPT_WEIGHT: Final = 0.9
 """How well a word of a name or title, of an instance's name and of a sentence covers a query's
 word; and a word of the same concept, in proportion to the same word."""
 
-FIRST_WORD_WEIGHT: Final = 1.3
+FIRST_WORD_WEIGHT: Final = 1.5
 """The first word of a query is mostly the verb, which tells apart the tools for one thing."""
 
 VISITS: Final = 2000
@@ -37,7 +37,8 @@ CLOSEST: Final = 200
 """Entries that are scored for all words of a query together: beyond that, those of rarer words
 that cover these best are scored for the others."""
 
-RARITY_EXPONENT: Final = 0.8
+CAP: Final = 1.6
+RARITY_EXPONENT: Final = 1.2
 """Below 1, since a word that few tools have need not be rare in speech."""
 
 
@@ -77,7 +78,8 @@ class ConceptScores(Struct, eq=False):
             (read_words(entry.first), SENTENCE_WEIGHT),
         ):
             for word in words:
-                _raise_to(weights, word.stem, weight)
+                if word.stem:
+                    _raise_to(weights, word.stem, weight)
                 for concept in word.concepts:
                     _raise_to(weights, concept, weight * CONCEPT_WEIGHT)
         for key, weight in weights.items():
@@ -126,6 +128,8 @@ class ConceptScores(Struct, eq=False):
         emphasis = FIRST_WORD_WEIGHT if place == 0 else 1.0
         concepts = [self._weights[key] for key in word.concepts if key in self._weights]
         unit = [(self._rarity(numbers) * emphasis, numbers) for numbers in concepts]
+        cap = CAP * min((rarity for rarity, _ in unit), default=0.0)
+        unit = [(min(rarity, cap), numbers) for rarity, numbers in unit]
         same = self._weights.get(word.stem)
         if same is not None:
             # However rare "make" is in a catalogue, it says no more than its concepts.

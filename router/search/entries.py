@@ -24,6 +24,7 @@ REST_CHARS: Final = 1500
 ARGUMENT_CHARS: Final = 200
 DETAILS_CHARS: Final = 400
 ARGUMENTS: Final = 64
+CHOICES: Final = 20
 """Bounds of what is searched of one entry: longer texts say less with each word."""
 
 # Descriptions often begin with a mark, a heading or a tag.
@@ -88,13 +89,13 @@ def _arguments(read: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[s
         ]
     for name, described in properties[:ARGUMENTS]:
         argument = _object(described)
-        values = argument.get("enum")
-        choices = (
-            " ".join(filter(None, map(_text, cast("list[Any]", values)[:20])))
-            if isinstance(values, list)
-            else ""
-        )
-        yield (
-            name[:NAME_CHARS],
-            f"{_text(argument.get('description'))[:ARGUMENT_CHARS]} {choices}".strip(),
-        )
+        description = _text(argument.get("description"))[:ARGUMENT_CHARS]
+        yield name[:NAME_CHARS], f"{description} {_choices(argument)}".strip()
+
+
+def _choices(argument: dict[str, Any]) -> str:
+    values = argument.get("enum")
+    if not isinstance(values, list):
+        return ""
+    texts = map(_text, cast("list[Any]", values)[:CHOICES])
+    return " ".join(filter(None, texts))[:ARGUMENT_CHARS]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct
 
-from router.search.concepts import GROUPS
+from router.search.concepts import read_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,13 +27,14 @@ _RUN: Final = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 LONGEST_WORD: Final = 40
 """Characters of a word that count: longer ones are no words."""
 
-_STOP_WORDS: Final = """
+_LIGHT_WORDS: Final = """
 a an and any are as at be been but by can could did do does for from had has have he her here
 him his how i if in into is it its just let me my no not of on or our out please she should so
 some such than that the their them then there these they this those to too up us very want was
-we were what when where which who whose why will with would you your need via using
+we were what when where which who whose why will with would you your need via using make take
+put give tell see look go keep know get many more most s t re ll ve m d
 """
-STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
+LIGHT_WORDS: Final = frozenset(_LIGHT_WORDS.split())
 
 
 class Word(Struct, frozen=True):
@@ -56,8 +57,8 @@ def stem_of(word: str) -> str:
     if len(word) <= 3 or not word.isascii():
         return word
     word = _without_plural(word)
-    for ending, kept in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) + len(kept) >= 3:
+    for ending, kept, least in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) + len(kept) >= least:
             word = word[: len(word) - len(ending)] + kept
             if ending in ("ing", "ed") and word[-1] == word[-2] and word[-1] not in "lsz":
                 word = word[:-1]  # as in "running"
@@ -66,14 +67,15 @@ def stem_of(word: str) -> str:
 
 
 _ENDINGS: Final = (
-    ("ation", "at"),
-    ("tion", "t"),
-    ("sion", "s"),
-    ("ment", ""),
-    ("ing", ""),
-    ("ied", "y"),
-    ("ed", ""),
+    ("ation", "at", 4),
+    ("tion", "t", 4),
+    ("sion", "s", 4),
+    ("ment", "", 4),
+    ("ing", "", 3),
+    ("ied", "y", 3),
+    ("ed", "", 3),
 )
+"""An ending, its replacement, and the least number of letters that must be left."""
 
 
 def _without_plural(word: str) -> str:
@@ -81,40 +83,41 @@ def _without_plural(word: str) -> str:
         return word[:-3] + "y"
     if word.endswith(("sses", "xes", "ches", "shes")):
         return word[:-2]
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")) and word != "news":
         return word[:-1]
     return word
 
 
-def _read_groups() -> tuple[dict[str, tuple[str, ...]], dict[str, dict[str, tuple[str, ...]]]]:
-    """Return the concepts of each stem, and those of phrases by their first and second stem."""
-    words: dict[str, dict[str, None]] = {}
-    phrases: dict[str, dict[str, dict[str, None]]] = {}
-    for count, group in enumerate(GROUPS.replace("\n  ", " ").splitlines()):
-        concept = f"\0{count}"  # no word of a text is like it
-        for member in group.split():
-            parts = [stem_of(part) for part in member.split("_")]
-            if len(parts) == 1:
-                words.setdefault(parts[0], {})[concept] = None
-            else:
-                phrases.setdefault(parts[0], {}).setdefault(" ".join(parts[1:]), {})[concept] = None
-    return (
-        {word: tuple(concepts) for word, concepts in words.items()},
-        {
-            first: {rest: tuple(concepts) for rest, concepts in found.items()}
-            for first, found in phrases.items()
-        },
-    )
+_Phrases: TypeAlias = dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]]
+"""The stem of a phrase's first word -> the stems of its others, and its concepts."""
 
 
-_CONCEPTS, _PHRASES = _read_groups()
+def _read_concepts() -> tuple[dict[str, tuple[str, ...]], _Phrases]:
+    """Return the concepts of words by their stems, and those of phrases, the longest first."""
+    concepts: dict[tuple[str, ...], dict[str, None]] = {}
+    for count, group in enumerate(read_groups()):
+        for member in group:
+            stems = tuple(stem_of(part) for part in member.split("_"))
+            # No word of a text is like the name of a concept.
+            concepts.setdefault(stems, {})[f"\0{count}"] = None
+    words: dict[str, tuple[str, ...]] = {}
+    phrases: _Phrases = {}
+    for (first, *rest), names in sorted(concepts.items(), key=lambda found: -len(found[0])):
+        if rest:
+            phrases.setdefault(first, []).append((tuple(rest), tuple(names)))
+        else:
+            words[first] = tuple(names)
+    return words, phrases
+
+
+_CONCEPTS, _PHRASES = _read_concepts()
 _LONGEST_CJK: Final = max(len(word) for word in _CONCEPTS if _CJK_RUN.fullmatch(word))
 
 
 @lru_cache(maxsize=20_000)
 def _word(text: str) -> Word:
     stem = stem_of(text)
-    return Word(text, stem, () if text in STOP_WORDS else _CONCEPTS.get(stem, ()))
+    return Word(text, stem, _CONCEPTS.get(stem, ()))
 
 
 def read_words(text: str) -> list[Word]:
@@ -128,7 +131,14 @@ def read_words(text: str) -> list[Word]:
                 words.append(_word(run.lower()))
         else:
             words += _words_of_cjk(run)
-    return [word for word in _with_phrases(words) if word.text not in STOP_WORDS or word.concepts]
+    words = [
+        _without_text(word) if word.text in LIGHT_WORDS else word for word in _with_phrases(words)
+    ]
+    return [word for word in words if word.stem or word.concepts]
+
+
+def _without_text(word: Word) -> Word:
+    return Word("", "", word.concepts)
 
 
 def _words_of_cjk(run: str) -> Iterator[Word]:
@@ -148,15 +158,12 @@ def _words_of_cjk(run: str) -> Iterator[Word]:
 def _with_phrases(words: list[Word]) -> list[Word]:
     """Let the words of a phrase have the concepts of the phrase in place of their own."""
     for start, word in enumerate(words):
-        phrases = _PHRASES.get(word.stem)
-        if phrases is None:
-            continue
-        for rest, concepts in phrases.items():
-            length = rest.count(" ") + 1
-            following = words[start + 1 : start + 1 + length]
-            if " ".join(part.stem for part in following) == rest:
+        for rest, concepts in _PHRASES.get(word.stem, ()):
+            end = start + 1 + len(rest)
+            if tuple(part.stem for part in words[start + 1 : end]) == rest:
                 words[start] = Word(word.text, word.stem, concepts)
-                for place in range(start + 1, start + 1 + length):
-                    words[place] = Word(words[place].text, words[place].stem)
+                words[start + 1 : end] = [
+                    Word(part.text, part.stem) for part in words[start + 1 : end]
+                ]
                 break
     return words

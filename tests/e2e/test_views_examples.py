@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ import pytest
 
 from tests.e2e import peers
 from tests.e2e.processes import RouterProcess, router_command, run_command
-from tests.e2e.raw_client import StdioRouter
+from tests.e2e.raw_client import HttpClient, StdioRouter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def _run_program(program: str, netloc: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a router with the files of the example, and the instance that is shipped."""
     folder = tmp_path_factory.mktemp("views")
-    config, entry, _ = _blocks("json")
+    config, entry, *_ = _blocks("json")
     settings: dict[str, Any] = json.loads(config)
     for section in ("http", "sse"):
         settings["server"][section] = {"port": 0}
@@ -80,6 +81,17 @@ def netloc(folder: Path) -> Iterator[str]:
 def test_each_place_lists_what_the_page_says(netloc: str) -> None:
     (program,), (said,) = _blocks("python"), _blocks("text")
     assert _run_program(program, netloc) == said
+
+
+def test_the_search_finds_what_the_page_says(netloc: str) -> None:
+    _, _, _, call, said = map(json.loads, _blocks("json"))
+    with closing(HttpClient(f"http://{netloc}/mcp")) as client:
+        client.initialize()
+        status, body = client.post({"id": 1, "method": "tools/call", "params": call})
+    (content,) = json.loads(body)["result"]["content"]
+    found = json.loads(content["text"])
+    found.pop("schema", None)  # The page says when it comes, and shows none.
+    assert (status, found) == (200, said)
 
 
 def test_the_program_in_the_readme_calls_a_tool(netloc: str) -> None:

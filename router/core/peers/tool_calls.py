@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from router.core.calls import forwarding
 from router.core.limits import large_results, turns
-from router.core.management import saving
 from router.core.names.direct_names import direct_name
 from router.core.names.exposed_catalog import with_fixed
 from router.core.peers.feature_requests import selected_instance
-from router.core.peers.own_tools import showing
+from router.core.peers.own_tools import methods
 from router.core.protocol import param_headers, router_tools
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.permissions import check_may
@@ -159,12 +158,12 @@ def _call_own_tool(state: RoutingState, request: ClientRequest, own: str, spelli
     request.is_own_tool = True
     needed, method = _OWN_TOOLS[own]
     try:
-        if method is _change:
+        if method is methods.change:
             router_tools.check_management(state.settings, spelling)
         check_may(request.client.principal, *needed)
         method(state, request)
     except RpcError as error:
-        if method is _change:
+        if method is methods.change:
             change_records.tool_refused(state, request, own, error)
         raise
 
@@ -223,35 +222,10 @@ def _read_call_tool(state: RoutingState, request: ClientRequest) -> CalledTool:
     return called
 
 
-def _search(state: RoutingState, request: ClientRequest) -> None:
-    from router.core.peers.own_tools import searching  # For start-up time, as above.
-
-    searching.search(state, request)
-
-
-def _describe(state: RoutingState, request: ClientRequest) -> None:
-    from router.core.peers.own_tools import describing  # For start-up time, as above.
-
-    describing.describe(state, request)
-
-
-def _change(state: RoutingState, request: ClientRequest) -> None:
-    members = request.params.members
-    own = router_tools.canonical_name(text_of(members, "name")) or ""
-    change = router_tools.change_of(own, given(members, "arguments"))
-    saving.begin(state, request, change)
-
-
 _OWN_TOOLS: Final[dict[str, tuple[tuple[Permission, ...], Method]]] = {
-    # A client that may call tools must be able to find out which there are.
-    router_tools.USE: (("read", "call"), showing.select),
-    router_tools.LIST: (("read", "call"), showing.list_instances),
-    router_tools.HELP: (("read", "call"), showing.show_tools),
-    router_tools.SEARCH: (("read", "call"), _search),
-    router_tools.DESCRIBE: (("read", "call"), _describe),
+    **methods.METHODS,
     router_tools.CALL: (("call",), _call),
     router_tools.CALL_TOOL: (("call",), _call_tool),
-    **dict.fromkeys(router_tools.MANAGEMENT, (("admin",), _change)),
 }
 """Tool -> the permissions, of which any one suffices, and the function that runs the tool."""
 

@@ -92,8 +92,8 @@ INSTRUCTIONS: Final[dict[Expose, str]] = dict.fromkeys(
     "This server stands in front of several MCP servers and does not list all of their tools. "
     "mcp.router.search finds tools by what they do, mcp.router.describe shows them in full, and "
     "mcp.router.call_tool calls one. Search before you say that something cannot be done. A tool "
-    "whose name you know can be called at once, by mcp.router.call_tool or directly. Prompts and "
-    "resources are found by mcp.router.search too, with kind.",
+    "whose name you know can be called without a search. With kind, mcp.router.search finds "
+    "prompts and resources.",
 )
 """The kind of a list -> the text for the model, in place of the servers' own."""
 
@@ -151,13 +151,10 @@ def servers_line(servers: tuple[tuple[str, str], ...]) -> str:
 def _cut_names(names: list[str]) -> str:
     """Return as many of the names as there is room for, and the number of the others."""
     room = MAX_SERVERS_BYTES - len(f" and {len(names)} more")
-    line = ""
-    for number, name in enumerate(names):
-        longer = f"{line}, {name}" if line else name
-        if len(longer.encode()) > room:
-            return f"{line} and {len(names) - number} more"
-        line = longer
-    return line
+    shown = 0
+    while len(", ".join(names[: shown + 1]).encode()) <= room:
+        shown += 1
+    return f"{', '.join(names[:shown])} and {len(names) - shown} more"
 
 
 def _cut_to_bytes(text: str, max_bytes: int) -> str:

@@ -79,7 +79,12 @@ def _lists_of(state: RoutingState, client: Client) -> dict[str, tuple[bytes, ...
 
 
 def notify_selection_changed(state: RoutingState, client: Client) -> None:
-    """Notify this client, which selected an instance, and all others that share the selection."""
+    """Notify this client, which selected an instance, and all others that share the selection.
+
+    A client that searches for tools is listed the same as before.
+    """
+    if listings.searched_tools(state, client) is not None:
+        return
     _notify(state, client, "tools")
     for other in state.clients.values():
         shares_selection = other is not client and other.selection is client.selection

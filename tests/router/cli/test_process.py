@@ -17,7 +17,10 @@ pytestmark = pytest.mark.usefixtures("home")
 CONFIG = {"server": {"http": {"port": 0}, "sse": {"port": 0}}}
 
 
-FORBIDDEN = ("mcp", "pydantic", "quart", "starlette", "hypercorn", "anyio", "httpx2", "asyncio")
+FORBIDDEN = (
+    *("mcp", "pydantic", "quart", "starlette", "hypercorn", "anyio", "httpx2", "asyncio"),
+    "sqlite3",
+)
 
 LOADED_AT_FIRST_ANSWER = f"""
 import os, sys

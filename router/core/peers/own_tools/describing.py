@@ -45,6 +45,9 @@ _OF_TOOL: Final = (
 _OF_PROMPT: Final = ("name", "title", "description", "arguments")
 _OF_RESOURCE: Final = ("uri", "uriTemplate", "name", "title", "description", "mimeType", "size")
 
+_MAX_SUGGESTIONS: Final = 2
+"""Unknown names for which the nearest ones are sought; each may hold up all calls for 20 ms."""
+
 _LEFT_OUT_FIRST: Final = ("outputSchema", "annotations", "inputSchema", "arguments")
 """Members without which even the longest tool has room."""
 
@@ -68,7 +71,8 @@ def describe(state: RoutingState, request: ClientRequest) -> None:
         if awaited is not None and not lists_or_park(state, request, awaited):
             return
         try:
-            found.append((name, *_members_of(state, client, name)))
+            suggests = len(unknown) < _MAX_SUGGESTIONS
+            found.append((name, *_members_of(state, client, name, suggests=suggests)))
         except RpcError as error:
             about = "" if name in error.message else f": {name}"
             unknown.append(error.message + about)
@@ -89,8 +93,13 @@ def _awaited_owner(state: RoutingState, client: Client, name: str) -> Instance |
     return owner if is_awaited else None
 
 
-def _members_of(state: RoutingState, client: Client, name: str) -> tuple[Instance, Members]:
+def _members_of(
+    state: RoutingState, client: Client, name: str, *, suggests: bool
+) -> tuple[Instance, Members]:
     """Return the instance of a tool, prompt or resource, and the members that are shown.
+
+    Args:
+        suggests: see `unknown_tool`.
 
     Raises:
         RpcError: there is nothing of this name.
@@ -108,7 +117,7 @@ def _members_of(state: RoutingState, client: Client, name: str) -> tuple[Instanc
         return row, _chosen(listings.direct_prompt(state, row, item), _OF_PROMPT)
     if _URI_MARK in name:
         return _resource(state, client, name)
-    raise unknown_tool(state, client, name)
+    raise unknown_tool(state, client, name, suggests=suggests)
 
 
 _URI_MARK: Final = ":"

@@ -117,10 +117,10 @@ def in_brief(found: FoundItem) -> dict[str, Any]:
     described = optional_text_of(members, "description") or optional_text_of(members, "title")
     about = first_sentence(described or "")
     if found.found.kind == "tool":
-        schema = _decoded(members.get("inputSchema"))
+        schema = decoded(members.get("inputSchema"))
         return {"name": found.name, "description": about, "signature": signature(schema)}
     if found.found.kind == "prompt":
-        arguments = prompt_signature(_decoded(members.get("arguments")))
+        arguments = prompt_signature(decoded(members.get("arguments")))
         return {"name": found.name, "description": about, "arguments": arguments}
     texts = {
         "name": cut_to_one_line(optional_text_of(members, "name") or ""),
@@ -131,7 +131,8 @@ def in_brief(found: FoundItem) -> dict[str, Any]:
     return {member: found.name} | {key: text for key, text in texts.items() if text}
 
 
-def _decoded(raw: Raw | None) -> Any:
+def decoded(raw: Raw | None) -> Any:
+    """Return a member of an item, decoded; None for one that is absent or nested too deeply."""
     try:
         return msgspec.json.decode(raw or b"null")
     except (msgspec.MsgspecError, RecursionError):

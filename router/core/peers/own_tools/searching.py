@@ -15,7 +15,7 @@ from router.core.names.exposed_catalog import NOTHING
 from router.core.peers.feature_requests import start_for_lists
 from router.core.peers.own_tools import found_items
 from router.core.peers.own_tools.showing import lists_or_park
-from router.core.protocol import router_tools, search_tools
+from router.core.protocol import search_tools
 from router.core.protocol.router_tools import DESCRIBE, compact, spelled, text_result_of
 from router.core.state.instances import InstanceState
 from router.core.state.searches import Search
@@ -118,12 +118,11 @@ def _hint(state: RoutingState, client: Client, total: int, kinds: str) -> str:
         for row in state.seen_by(client)
         if row.offers is NOTHING and row.state is InstanceState.STARTING
     ]
-    texts = ["Try other words for what is to be done."] if total else [f"There are no {kinds}."]
+    texts = ["Try other words for what is to be done."] if total else [f"No {kinds} are known."]
     if awaited:
         names = ", ".join(awaited[:_MAX_AWAITED]) + (", …" if len(awaited) > _MAX_AWAITED else "")
-        texts.append(f"Still starting, and searched later: {names}.")
-    list_tool = spelled(router_tools.LIST, client.spelling(state.settings.tool_names))
-    return " ".join([*texts, f"{list_tool} shows the servers."])
+        texts.append(f"Search again in some seconds; still starting: {names}.")
+    return " ".join(texts)
 
 
 _MAX_AWAITED: Final = 20

@@ -81,6 +81,11 @@ class Clients(Servers, Promises):
     def a_client_asks(self, pick: int, name: str, kind: int) -> None:
         self.asks_for(chosen(self.viewers, pick), name, kind)
 
+    @precondition(lambda self: self.talk.searches)
+    @rule(pick=PICK)
+    def the_index_has_searched(self, pick: int) -> None:
+        self.the_index_answers(pick)
+
     def asks_for(self, viewer: Viewer, name: str, kind: int) -> Track:
         """Have a viewer ask for something that an instance has."""
         prefix = "" if self.is_transparent(viewer) else f"{name}__"

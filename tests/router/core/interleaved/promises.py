@@ -6,6 +6,7 @@ from router.core.records.call_records import CALLS
 from router.core.state.session_rows import IDLE_EXPIRY_S
 from router.core.views import listings
 from router.messages.events import ClientClosed
+from router.messages.search import Found, ToolsFound
 from tests.router.core.conversation import plain
 from tests.router.core.interleaved import site
 from tests.router.core.interleaved.client_session_rows import check_rows, check_started
@@ -15,6 +16,13 @@ from tests.router.core.interleaved.world import Track, World, signature_in
 
 class Promises(World):
     """The invariants."""
+
+    def the_index_answers(self, pick: int) -> None:
+        """Report results of a search, in any order: of every instance, seen or not."""
+        search = self.talk.searches.pop(pick % len(self.talk.searches))
+        rows = sorted(search.rows | {"a"})
+        found = (Found(row, search.kind, "secret" if pick % 2 else "echo") for row in rows)
+        self.talk.happens(ToolsFound(search.key, tuple(found), bool(pick % 3), 9))
 
     @invariant()
     def every_request_has_one_end_or_is_waited_for(self) -> None:
@@ -69,12 +77,31 @@ class Promises(World):
                 continue
             for part, method in listings.METHODS.items():
                 kind = "resources" if part == "templates" else part
-                is_there = part == "tools" or self.kind(viewer) == "direct"
+                is_there = part == "tools" or self.kind(viewer) in ("direct", "search")
                 if not client.wants_list_changed(kind):
                     viewer.listed.pop(method, None)  # It was told.
                 elif method in viewer.listed and is_there:
                     now = bytes(listings.result_for(state, client, part))
                     assert now == viewer.listed[method], (viewer, method)
+
+    @invariant()
+    def each_search_is_known_to_the_index_and_to_its_client(self) -> None:
+        state = self.talk.state
+        waiting = state.searches.waiting
+        assert set(waiting) == {search.key for search in self.talk.searches}
+        awaited = [one for client in state.clients.values() for one in client.awaited.values()]
+        assert {id(one) for one in awaited} <= {id(one) for one in waiting.values()}
+
+    @invariant()
+    def the_index_knows_no_row_that_is_gone(self) -> None:
+        for batch in self.talk.indexed:
+            if batch.offered:
+                self.indexed.add(batch.row)
+            else:
+                self.indexed.discard(batch.row)
+        self.talk.indexed.clear()
+        assert self.indexed == set(self.talk.state.searches.indexed)
+        assert self.indexed <= set(self.talk.state.instances.by_name)
 
     @invariant()
     def subscribers_are_there_and_named_on_both_sides(self) -> None:
@@ -136,6 +163,8 @@ class Promises(World):
 
     def teardown(self) -> None:
         state = self.talk.state
+        while self.talk.searches:
+            self.the_index_answers(0)
         self.talk.time_passes(200.0)
         # Longer than any call, parked request and held call may last.
         assert not state.calls.by_id

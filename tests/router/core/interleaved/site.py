@@ -53,7 +53,7 @@ PROFILES: tuple[dict[str, Profile], ...] = (
         "clear": Profile("transparent", ("b",)),
     },
     {
-        "work": Profile(instances=("c",)),
+        "work": Profile("search", instances=("a", "p"), pinned=("*__more",)),
         "rest": Profile(instances=("p",), tools=NameFilter(deny=("*__secret",))),
         "picked": Profile(instances=("b", "c")),
         "clear": Profile("transparent", ("p",)),
@@ -78,7 +78,7 @@ PROFILES: tuple[dict[str, Profile], ...] = (
     },
     {},
 )
-VIEWS = ("router", "direct", "direct", "work")
+VIEWS = ("router", "direct", "direct", "search", "work")
 
 EXPOSURES = (
     Exposure(),
@@ -153,6 +153,10 @@ def requests_for(name: str, prefix: str) -> list[tuple[str, dict[str, Any]]]:
         ("completion/complete", {"ref": {"type": "ref/prompt", "name": f"{prefix}ask"}}),
         ("logging/setLevel", {"level": "info"}),
         ("x/unknown", {}),
+        ("tools/call", {"name": "mcp.router.search", "arguments": {"query": name}}),
+        ("tools/call", {"name": "mcp.router.search", "arguments": {"query": "echo"}}),
+        ("tools/call", {"name": "mcp.router.describe", "arguments": {"tools": [f"{name}__echo"]}}),
+        ("tools/call", {"name": "mcp.router.call_tool", "arguments": {"name": f"{name}__echo"}}),
     ]
 
 
@@ -171,7 +175,7 @@ def profile_at(
     """Return the kind of a view and the patterns for its instances; None if it is gone."""
     is_default = not (place or principal.profile)
     place = place or principal.profile or wanted.view
-    if place in ("router", "direct") and is_default:
+    if place in ("router", "direct", "search") and is_default:
         return place, ("*",)
     if place in wanted.profiles:
         profile = wanted.profiles[place]

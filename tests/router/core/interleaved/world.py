@@ -136,6 +136,7 @@ class World(RuleBasedStateMachine):
         specs: the configuration, by the names of the instances.
         owners: the senders of the requests, by mark.
         belongs: who has a session that was started for one client, by its name.
+        indexed: the rows that the search index knows.
         states_used: each `requestState` of the router with which a client has gone on.
     """
 
@@ -156,6 +157,7 @@ class World(RuleBasedStateMachine):
         self.owners: dict[int, Viewer] = {}
         self.belongs: dict[str, tuple[Any, ...]] = {}
         self.states_used: set[str] = set()
+        self.indexed: set[str] = set()
         self.marks = 0
         self._viewers_by_id: dict[str, Viewer] = {}
         self._read: dict[int, int] = {}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from router.messages.commands import Principal
+from router.messages.commands import Principal, ShowMetrics
 from router.messages.instances.exposure import Exposure, NameFilter, Profile
 from router.messages.instances.run_policy import RunPolicy
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, ready, spec
@@ -133,6 +133,17 @@ def test_calls_are_recorded_with_the_tool_that_they_call() -> None:
     assert (first.target, first.instance) == (second.target, second.instance) == ("echo", "a")
     assert first.arguments_sha256 == second.arguments_sha256 == third.arguments_sha256
     assert (third.target, third.outcome) == ("b__echo", "error")
+
+
+def test_calls_are_counted_as_calls_of_their_server_however_they_end() -> None:
+    talk, alice, upstream = ready_to_search()
+    calls_by_name(alice, "a__echo")
+    upstream.answers(upstream.sees_one(), {"content": []})
+    calls_by_name(alice, "mcp.router.list")
+    metrics = talk.admin_asks(ShowMetrics()).answer
+    (of_a,) = metrics.instances
+    assert of_a.methods["tools/call"].ends == {("ok", ""): 1}
+    assert metrics.own["tools/call"].ends == {("error", "-32602"): 1}
 
 
 # --- Errors ------------------------------------------------------------------------------------

@@ -46,6 +46,22 @@ def test_what_is_unknown_does_not_keep_the_rest_from_being_shown() -> None:
     assert resource == "Resource not found: x:1"
 
 
+def test_the_nearest_names_are_sought_for_the_first_unknown_ones_alone() -> None:
+    talk = searching("echo")
+    described = describes(talk.client(), "a__ech", "a__ecco", "a__eco", "a__cho").text
+    assert [one.partition(". ")[2] for one in described["unknown"]] == [
+        *["Did you mean 'a__echo'?"] * 2,
+        *[""] * 2,
+    ]
+
+
+def test_a_resource_that_no_server_lists_is_unknown() -> None:
+    talk = Conversation(view="search")
+    talk.with_instance("a", templates=["x:{y}"])
+    described = describes(talk.client(), "x:1").text
+    assert described == {"tools": [], "unknown": ["Resource not found: x:1"]}
+
+
 def test_a_tool_that_the_profile_leaves_out_is_unknown() -> None:
     profile = Profile("search", tools=NameFilter(deny=("a__rm",)))
     talk = Conversation(profiles={"work": profile})

@@ -3,16 +3,20 @@
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
+from router.core.peers.own_tools import found_items
 from router.core.peers.own_tools import searching as subject
+from router.messages.catalog import Item
 from router.messages.commands import Principal
 from router.messages.errors import INTERNAL_ERROR, RpcError
 from router.messages.instances.exposure import NameFilter, Profile
 from router.messages.observability.records import CallRecord
 from router.messages.search import Found, ToolsFound
-from tests.router.core.conversation import Conversation, SentRequest, spec
+from tests.router.core.conversation import Conversation, SentRequest, raw, spec
 from tests.router.core.fake_peers import EVERYTHING
 from tests.router.core.peers.own_tools.searched import SCHEMA, item, searches, searching
+from tests.router.core.per_client import comes_up, talk_about
 
 LINE = "path: string, encoding?: string"
 
@@ -68,16 +72,21 @@ def test_the_index_is_asked_for_what_the_client_asks_and_sees() -> None:
 
 def test_who_finds_nothing_is_told_what_can_be_done() -> None:
     talk = searching()
-    talk.configured(spec("a"), spec("new"))
     alice = talk.client()
     asked = searches(alice)
     talk.found()
-    assert asked.text["found"] == "0 of 7 tools"
-    assert "other words" in asked.text["hint"]
-    assert "Still starting, and searched later: new." in asked.text["hint"]
+    assert asked.text == {
+        "found": "0 of 7 tools",
+        "tools": [],
+        "hint": "Try other words for what is to be done.",
+    }
+    talk.configured(spec("a"), spec("new"))
+    asked = searches(alice)
+    talk.found()
+    assert "Search again in some seconds; still starting: new." in asked.text["hint"]
     empty = searches(alice, kind="prompt")
     talk.happens(ToolsFound(talk.searches.pop().key))
-    assert empty.text["hint"].startswith("There are no prompts. ")
+    assert empty.text["hint"].startswith("No prompts are known. ")
 
 
 def test_prompts_and_resources_are_found_by_the_names_that_a_client_can_use() -> None:
@@ -101,6 +110,24 @@ def test_prompts_and_resources_are_found_by_the_names_that_a_client_can_use() ->
     ]
 
 
+def test_a_resource_has_the_members_that_its_server_gives_it() -> None:
+    talk = Conversation(view="search")
+    given = {"uri": "x:1", "name": "one\nname", "description": "First. Second.", "mimeType": "a/b"}
+    talk.with_instance("a", resources=[Item("x:1", raw(given))])
+    asked = searches(talk.client(), kind="resource")
+    talk.found("x:1", "x:gone")
+    shown = {"name": "one name", "description": "First.", "mimeType": "a/b"}
+    assert asked.text["resources"] == [{"uri": "x:1"} | shown]
+
+
+def test_a_tool_that_says_nothing_has_its_title_and_what_nobody_can_read_has_no_arguments() -> None:
+    talk = searching(item("file", description=None, title="A file", inputSchema="odd"))
+    asked = searches(talk.client())
+    talk.found("file")
+    assert asked.text["tools"] == [{"name": "a__file", "description": "A file", "signature": ""}]
+    assert found_items.decoded(Raw(b"[" * 1_000_000)) is None
+
+
 def test_what_the_view_does_not_admit_any_more_when_the_answer_is_made_is_not_shown() -> None:
     profile = Profile("search", ("a",))
     talk = Conversation(profiles={"work": profile})
@@ -122,6 +149,18 @@ def test_a_search_in_a_view_of_another_kind_finds_by_the_names_that_can_be_calle
     asked = searches(talk.client())
     talk.found("file")
     assert asked.text["tools"][0]["name"] == "a__file"
+
+
+def test_a_search_starts_the_session_of_a_client_of_which_nothing_is_known() -> None:
+    talk = talk_about(view="search")
+    alice = talk.client()
+    asked = searches(alice)
+    talk.found()
+    assert asked.text["found"] == "0 of 7 tools"
+    comes_up(talk, "a#1", item("file"))
+    again = searches(alice)
+    talk.found("file")
+    assert again.text["tools"][0]["name"] == "a__file"
 
 
 def test_clients_of_2026_07_28_search_as_well() -> None:

@@ -1,4 +1,4 @@
-"""What the search index is sent, and when."""
+"""The search index is sent what has changed, once somebody has searched."""
 
 from typing import Any
 
@@ -150,6 +150,15 @@ def test_the_parts_that_were_searched_longest_ago_are_forgotten(
     assert tools(talk) == []
     searches(bob)
     assert tools(talk) == [["bob"], []]
+
+
+def test_a_part_is_not_forgotten_while_it_is_to_be_searched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(index_feed, "MAX_PARTS", 0)
+    talk, (ann,) = with_persons("ann")
+    searches(ann)
+    assert tools(talk) == [["ann"]]
 
 
 def test_a_part_of_which_nobody_searches_anything_is_not_sent_when_it_changes() -> None:

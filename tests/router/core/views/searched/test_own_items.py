@@ -160,6 +160,14 @@ def test_a_client_is_not_told_of_tools_that_it_is_not_listed() -> None:
     assert alice.hears() == []
 
 
+def test_a_client_that_selects_an_instance_is_listed_the_same_and_told_nothing() -> None:
+    _, alice, _ = begin()
+    alice.lists()
+    assert alice.uses().text["tools"] == ["echo"]
+    assert alice.hears() == []
+    assert alice.lists() == OWN
+
+
 def test_a_client_is_told_once_when_its_own_list_changes() -> None:
     talk, alice, _ = begin()
     alice.lists()
