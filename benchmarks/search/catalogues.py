@@ -10,7 +10,7 @@ from msgspec import Raw, json
 from router.config.settings import Settings
 from router.core.names.direct_names import direct_name
 from router.core.text.sentences import cut_to_one_line, first_sentence
-from router.messages.search import IndexTools, Searchable
+from router.messages.own_tools.search import IndexTools, Searchable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from benchmarks.search.listing import without_network
 from benchmarks.search.real_servers import SERVERS
 from benchmarks.tokens.stub_server import stub_server
 from benchmarks.tokens.tasks import lay_out
-from router.core.protocol.router_tools import LIST
+from router.core.protocol.own_tools.router_tools import LIST
 from tests.e2e.raw_client import HELLO, HttpClient
 from tests.e2e.workspace import CONFIG, Workspace
 

@@ -8,7 +8,15 @@ from benchmarks.tokens.conversation import FailedCallError
 from benchmarks.tokens.tasks import filled
 from router.config.settings import Settings
 from router.core.names.direct_names import direct_name
-from router.core.protocol.router_tools import CALL, CALL_TOOL, DESCRIBE, HELP, LIST, RUN, SEARCH
+from router.core.protocol.own_tools.router_tools import (
+    CALL,
+    CALL_TOOL,
+    DESCRIBE,
+    HELP,
+    LIST,
+    RUN,
+    SEARCH,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

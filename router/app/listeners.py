@@ -56,10 +56,10 @@ if TYPE_CHECKING:
     from transports.listen.http.http_endpoint import HttpEndpoint
     from transports.listen.http.sse_endpoint import SseEndpoint
     from transports.listen.rest.log_stream import Follow
+    from transports.listen.serving.admitting.open_routes import OpenRoutes
     from transports.listen.serving.hosting.connection_counts import ConnectionCounts
     from transports.listen.serving.hosting.hand_over import HandOver
     from transports.listen.serving.hosting.listener import Application, AsgiListener
-    from transports.listen.serving.open_routes import OpenRoutes
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -325,9 +325,9 @@ def _with_open_paths(
     browsers: BrowserLogins | None = None,
 ) -> Application:
     # For start-up time, as above.
-    from transports.listen.serving.checked_tokens import WithCheckedTokens
+    from transports.listen.serving.admitting.checked_tokens import WithCheckedTokens
+    from transports.listen.serving.admitting.open_routes import WithOpenRoutes, joined
     from transports.listen.serving.health import Health, WithHealth
-    from transports.listen.serving.open_routes import WithOpenRoutes, joined
 
     health = Health(
         inbox=listeners.inbox,

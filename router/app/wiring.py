@@ -25,10 +25,10 @@ from router.app.records import Records, log_call
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch.actor import INBOX_SIZE, Inbound
 from router.dispatch.after_batch import AfterBatch
-from router.messages.code_runs import MAX_RUNS, EndCode, RunCode
 from router.messages.effects import PinTools, SaveCatalogue, SaveInstance
 from router.messages.observability.metrics import ActorCounts
-from router.messages.search import IndexTools, SearchTools
+from router.messages.own_tools.code_runs import MAX_RUNS, EndCode, RunCode
+from router.messages.own_tools.search import IndexTools, SearchTools
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest
 from router.reload.instance_store import MAX_INSTANCES, InstanceStore

@@ -11,7 +11,7 @@ import trio
 
 if TYPE_CHECKING:
     from router.dispatch.actor import Inbound
-    from router.messages.code_runs import EndCode, RunCode
+    from router.messages.own_tools.code_runs import EndCode, RunCode
 
 
 async def keep_running_code(

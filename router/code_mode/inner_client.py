@@ -15,7 +15,7 @@ import msgspec
 import trio
 from msgspec import Raw, Struct, field
 
-from router.core.protocol.router_tools import RUN, SEARCH, canonical_name
+from router.core.protocol.own_tools.router_tools import RUN, SEARCH, canonical_name
 from router.messages.errors import RpcError
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import ErrorResponse, Request, Response
@@ -25,8 +25,8 @@ from router.version import VERSION
 
 if TYPE_CHECKING:
     from router.dispatch.actor import Inbound
-    from router.messages.code_runs import RunCode
     from router.messages.frames import Frame, Outbox
+    from router.messages.own_tools.code_runs import RunCode
 
 CLIENT_NAME: Final = RUN
 """Its `clientInfo.name`, by which records tell its calls from those of the caller itself."""

@@ -17,11 +17,11 @@ import trio
 from router.code_mode.code_run import CodeRun, RunReport
 from router.code_mode.inner_client import InnerClient, ToolFailed
 from router.code_mode.sandboxes import KILLED_WITHIN_S, SandboxLost, SandboxPool
-from router.messages.code_runs import CodeEnded, EndCode
+from router.messages.own_tools.code_runs import CodeEnded, EndCode
 
 if TYPE_CHECKING:
     from router.dispatch.actor import Inbound
-    from router.messages.code_runs import RunCode
+    from router.messages.own_tools.code_runs import RunCode
 
 log = logging.getLogger("mcp_router.code_mode")
 

@@ -42,7 +42,6 @@ from router.core.state.routing_state import NoTracer, RoutingState
 from router.core.tasks import listening
 from router.core.text.raw_json import printable
 from router.core.views import list_changes
-from router.messages.code_runs import CodeEnded
 from router.messages.effects import CloseClient, Reply
 from router.messages.errors import UNAVAILABLE, RpcError
 from router.messages.events import (
@@ -73,7 +72,8 @@ from router.messages.events import (
     Tick,
 )
 from router.messages.instances.pin_events import PinsRead, ToolsPinned
-from router.messages.search import ToolsFound
+from router.messages.own_tools.code_runs import CodeEnded
+from router.messages.own_tools.search import ToolsFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,14 +30,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import trio
 import trio.lowlevel
 
+from router.dispatch.elsewhere import HANDED_ON, NOWHERE, hand_on
 from router.dispatch.reports import TRANSLATE, Mask
 from router.dispatch.start_report import StartReport
-from router.messages.code_runs import EndCode, RunCode
 from router.messages.effects import (
     CloseClient,
     CloseReply,
     LogLine,
-    PinTools,
     Reply,
     SaveCatalogue,
     SaveInstance,
@@ -58,7 +57,6 @@ from router.messages.events import (
     Tick,
 )
 from router.messages.observability.log_fields import about
-from router.messages.search import IndexTools, SearchTools
 from supervisors.child import (
     ChildEvent,
     ChildSpec,
@@ -68,9 +66,10 @@ from supervisors.child import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from router.dispatch.after_batch import AfterBatch
+    from router.dispatch.elsewhere import Elsewhere, HandedOn
     from router.messages.effects import Effect
     from router.messages.instances.instance_spec import InstanceSpec
     from router.messages.observability.metrics import ActorCounts
@@ -94,16 +93,6 @@ CATCH_UP_S: Final = 0.05
 Inbound: TypeAlias = Event | ChildEvent | Barrier
 """The inbox holds the core's events, those of the supervisor until they are translated, and the
 barriers of sessions that measure how busy the actor is with their events."""
-
-
-Elsewhere: TypeAlias = "Mapping[type[Any], trio.MemorySendChannel[Any]]"
-"""The type of an effect -> the channel of the task that performs it.
-
-Each channel has room: the core waits for the event that ends such an effect before it decides on
-more of the kind than the channel holds. Effects of a type that is missing are dropped.
-"""
-
-NOWHERE: Final[Elsewhere] = {}
 
 
 class PureCore(Protocol):
@@ -375,13 +364,8 @@ class _Actor:
         except (trio.WouldBlock, trio.BrokenResourceError):
             log.debug("the catalogue of %s is not kept this time", effect.spec.name)
 
-    def hand_on(self, effect: PinTools | IndexTools | SearchTools | RunCode | EndCode) -> None:
-        channel = self._elsewhere.get(type(effect))
-        try:
-            if channel is not None:
-                channel.send_nowait(effect)
-        except trio.BrokenResourceError:
-            log.debug("nobody performs a %s any more", type(effect).__name__)
+    def hand_on(self, effect: HandedOn) -> None:
+        hand_on(self._elsewhere, effect)
 
     def log_line(self, effect: LogLine) -> None:
         log.log(effect.level, "%s", effect.text, extra=about(effect.instance))
@@ -405,11 +389,7 @@ _PERFORM: Final[dict[type[Any], Callable[[_Actor, Any], None]]] = {
     StopSession: _Actor.stop_session,
     SaveInstance: _Actor.save_instance,
     SaveCatalogue: _Actor.save_catalogue,
-    PinTools: _Actor.hand_on,
-    IndexTools: _Actor.hand_on,
-    SearchTools: _Actor.hand_on,
-    RunCode: _Actor.hand_on,
-    EndCode: _Actor.hand_on,
+    **dict.fromkeys(HANDED_ON, _Actor.hand_on),
     LogLine: _Actor.log_line,
     WriteRecord: _Actor.write_record,
     Reply: _Actor.reply,

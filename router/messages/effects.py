@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
-from router.messages.code_runs import EndCode, RunCode
-from router.messages.search import IndexTools, SearchTools
+from router.messages.own_tools.code_runs import EndCode, RunCode
+from router.messages.own_tools.search import IndexTools, SearchTools
 
 if TYPE_CHECKING:
     from router.messages.catalog import KnownServer

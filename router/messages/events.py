@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Raw, Struct
 
-from router.messages.code_runs import CodeEnded
 from router.messages.commands import Principal
 from router.messages.instances.instance_spec import CLIENT_MARK
 from router.messages.instances.pin_events import PinsRead, ToolsPinned
+from router.messages.own_tools.code_runs import CodeEnded
+from router.messages.own_tools.search import ToolsFound
 from router.messages.revisions import STATELESS_REVISION, Era
-from router.messages.search import ToolsFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable

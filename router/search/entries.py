@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from router.messages.search import Found
+from router.messages.own_tools.search import Found
 from router.search.reranking import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from router.messages.search import IndexTools, Searchable
+    from router.messages.own_tools.search import IndexTools, Searchable
 
 NAME_CHARS: Final = 256
 SENTENCE_CHARS: Final = 300

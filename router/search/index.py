@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from msgspec import Struct
 
 from router.messages.errors import UNAVAILABLE, RpcError
-from router.messages.search import ToolsFound
+from router.messages.own_tools.search import ToolsFound
 from router.search.concept_scores import ConceptScores
 from router.search.entries import read_entry
 from router.search.exact_names import ExactNames
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from router.messages.instances.exposure import NameFilter
-    from router.messages.search import Found, IndexTools, Kind, SearchTools
+    from router.messages.own_tools.search import Found, IndexTools, Kind, SearchTools
     from router.search.words import Word
 
 QUERY_CHARS: Final = 1000

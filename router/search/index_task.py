@@ -18,7 +18,7 @@ import trio
 import trio.lowlevel
 
 from router.messages.errors import INTERNAL_ERROR, UNAVAILABLE, RpcError
-from router.messages.search import IndexTools, SearchTools, ToolsFound
+from router.messages.own_tools.search import IndexTools, SearchTools, ToolsFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

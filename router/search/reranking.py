@@ -12,7 +12,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from router.messages.search import Found
+    from router.messages.own_tools.search import Found
 
 
 class Entry(Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from router.messages.instances.exposure import EVERY_NAME
-from router.messages.search import IndexTools, SearchTools, ToolsFound
+from router.messages.own_tools.search import IndexTools, SearchTools, ToolsFound
 from router.search.index_task import keep_index
 
 if TYPE_CHECKING:

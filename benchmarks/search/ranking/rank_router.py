@@ -20,7 +20,7 @@ from benchmarks.search.ranking.kept_index import kept_index
 from benchmarks.search.ranking.memory import resident_mb
 from benchmarks.search.ranking.rankers import Outcome
 from router.messages.instances.exposure import EVERY_NAME
-from router.messages.search import SearchTools
+from router.messages.own_tools.search import SearchTools
 from router.search.index import ToolIndex
 
 if TYPE_CHECKING:

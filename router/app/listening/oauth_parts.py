@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from router.access.admission import AdmissionRules
     from router.oauth.resource_server.resource_server import ResourceServer
+    from transports.listen.serving.admitting.open_routes import OpenRoutes
     from transports.listen.serving.exchange import Answer, HttpRequest
-    from transports.listen.serving.open_routes import OpenRoutes
 
 
 def new_resource_server() -> ResourceServer:
@@ -34,7 +34,7 @@ def load_open_routes(rules: Callable[[], AdmissionRules]) -> OpenRoutes:
     """
     from router.access.challenges import WELL_KNOWN
     from router.messages.errors import HttpRefusal
-    from transports.listen.serving.open_routes import OpenRoutes
+    from transports.listen.serving.admitting.open_routes import OpenRoutes
 
     async def describe(request: HttpRequest) -> Answer:
         await trio.lowlevel.checkpoint()

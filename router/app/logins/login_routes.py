@@ -21,8 +21,8 @@ from router.app.logins.login_pages import PAGE_HEADERS, confirm_page, done_page,
 from router.app.logins.redirect_uris import CALLBACK_PATH, LOGIN_PATH, METADATA_PATH
 from router.messages.errors import HttpRefusal, RpcError
 from router.oauth.client.login_results import LoginFailed
+from transports.listen.serving.admitting.open_routes import OpenRoutes
 from transports.listen.serving.exchange import NOSNIFF, Answer
-from transports.listen.serving.open_routes import OpenRoutes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from router.app.logins.attempts import Attempt
     from router.app.logins.instance_logins import InstanceLogins
+    from transports.listen.serving.admitting.open_routes import Route
     from transports.listen.serving.exchange import HttpRequest
-    from transports.listen.serving.open_routes import Route
 
     SignedIn: TypeAlias = Callable[[HttpRequest], str | None]
 

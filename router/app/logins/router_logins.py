@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from router.messages.instances.instance_spec import InstanceSpec
     from router.messages.observability.records import Record
     from transports.connect.credentials import Credentials
-    from transports.listen.serving.open_routes import OpenRoutes
+    from transports.listen.serving.admitting.open_routes import OpenRoutes
 
 
 class RouterLogins(Struct, eq=False):

@@ -20,9 +20,9 @@ from router.messages.params import Params, given, object_of
 if TYPE_CHECKING:
     from msgspec import Raw
 
-    from router.core.state.approvals import Approval
     from router.core.state.clients import Client, ClientRequest
     from router.core.state.routing_state import RoutingState
+    from router.core.state.waiting.approvals import Approval
     from router.messages.frames import ErrorResponse, Response
 
 NO: str = "the user of the client did not agree"

@@ -17,9 +17,9 @@ from router.messages.commands import LOCAL_USER
 from router.messages.errors import APPROVAL_CONFLICT, APPROVAL_NOT_FOUND, NOT_ALLOWED, RpcError
 
 if TYPE_CHECKING:
-    from router.core.state.approvals import Approval
     from router.core.state.clients import ClientRequest
     from router.core.state.routing_state import RoutingState
+    from router.core.state.waiting.approvals import Approval
     from router.messages.commands import DecideApproval, Principal
 
 

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from router.core.approvals import questions
 from router.core.calls import forwarding, input_required, server_params
-from router.core.protocol import router_tools
 from router.core.protocol.bridging import RETRY_KEYS
+from router.core.protocol.own_tools import router_tools
 from router.core.records.session_records import name_and_version
-from router.core.state.approvals import Approval
 from router.core.state.instance_table import whole_of
+from router.core.state.waiting.approvals import Approval
 from router.core.text.exact_json import visible, written_anew
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.text.sentences import cut_to_one_line

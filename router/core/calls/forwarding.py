@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.calls import ejections, server_params
-from router.core.protocol import router_tools
 from router.core.protocol.bridging import answer_as_stateless
-from router.core.protocol.router_tools import server_info
+from router.core.protocol.own_tools import router_tools
+from router.core.protocol.own_tools.router_tools import server_info
 from router.core.records import call_records, request_ends
 from router.core.sessions import client_roots, client_sessions, lazy_starts
 from router.core.sessions.availability import error_for, unavailable_error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from router.core.names.direct_names import direct_name
-from router.core.protocol import router_tools
+from router.core.protocol.own_tools import router_tools
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.text.token_estimates import estimate_tokens
 from router.messages.params import object_of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.core.calls import forwarding
 from router.core.management.change_rules import check_change
-from router.core.protocol import router_tools
+from router.core.protocol.own_tools import router_tools
 from router.core.records import change_records
 from router.core.sessions.lazy_starts import START_WITHIN_S
 from router.core.state.clients import Saving

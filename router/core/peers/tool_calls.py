@@ -14,8 +14,9 @@ from router.core.names.direct_names import direct_name
 from router.core.names.exposed_catalog import with_fixed
 from router.core.peers.feature_requests import selected_instance
 from router.core.peers.own_tools import methods
-from router.core.protocol import param_headers, router_tools
+from router.core.protocol import param_headers
 from router.core.protocol.bridging import RETRY_KEYS
+from router.core.protocol.own_tools import router_tools
 from router.core.protocol.permissions import check_may
 from router.core.records import change_records
 from router.core.tasks import results
@@ -28,7 +29,7 @@ from router.messages.params import given
 if TYPE_CHECKING:
     from msgspec import Raw
 
-    from router.core.protocol.search_tools import CalledTool
+    from router.core.protocol.own_tools.search_tools import CalledTool
     from router.core.state.clients import Client, ClientRequest, Members
     from router.core.state.instance_table import Instances
     from router.core.state.instances import Instance
@@ -213,7 +214,9 @@ def _read_call_tool(state: RoutingState, request: ClientRequest) -> CalledTool:
     Raises:
         RpcError: -32602, one is wrong, or the tool is one of the router's own.
     """
-    from router.core.protocol import search_tools  # For start-up time: few clients search.
+    from router.core.protocol.own_tools import (
+        search_tools,  # For start-up time: few clients search.
+    )
 
     called = search_tools.called_tool_of(given(request.params.members, "arguments"))
     if router_tools.canonical_name(called.name) is not None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from router.core.names.direct_names import SEPARATOR
-from router.core.protocol.router_tools import canonical_name
+from router.core.protocol.own_tools.router_tools import canonical_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from router.core.protocol import extensions, router_tools
+from router.core.protocol import extensions
 from router.core.protocol.bridging import has_tasks, is_stateless
+from router.core.protocol.own_tools import router_tools
 from router.core.text.sentences import cut_to
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def instructions(
     if listed == "router":
         return router_tools.instructions(spelling)
     if listed in ("search", "code"):
-        from router.core.protocol import search_tools  # For start-up time: few views search.
+        from router.core.protocol.own_tools import (
+            search_tools,  # For start-up time: few views search.
+        )
 
         return router_tools.spelled(search_tools.INSTRUCTIONS[listed], spelling)
     text = _DIRECT_PREAMBLE

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from router.core.measures.call_draft import CallDraft
 from router.core.measures.trace_context import read_trace_context
-from router.core.protocol import router_tools
+from router.core.protocol.own_tools import router_tools
 from router.core.state.clients import ClientRequest
 from router.core.text.raw_json import optional_text_of
 from router.messages.commands import CallTool, ReadResource
@@ -119,7 +119,7 @@ def called_by(own: str | None, arguments: Raw | None) -> tuple[str, Raw] | None:
         called = router_tools.call_arguments_of(arguments)
         return called.tool_name, called.arguments
     if own == router_tools.CALL_TOOL:
-        from router.core.protocol.search_tools import called_tool_of  # For start-up time.
+        from router.core.protocol.own_tools.search_tools import called_tool_of  # For start-up time.
 
         by_name = called_tool_of(arguments)
         return by_name.name, by_name.arguments

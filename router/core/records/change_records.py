@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from router.core.protocol import router_tools
+from router.core.protocol.own_tools import router_tools
 from router.messages.commands import AddInstance, RemoveInstance, SetActive
 from router.messages.effects import WriteRecord
 from router.messages.errors import RpcError

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.protocol import router_tools
+from router.core.protocol.own_tools import router_tools
 from router.core.records import call_records
 from router.core.state.clients import ClientRequest
 from router.messages.errors import OVERLOADED

@@ -12,14 +12,14 @@ from msgspec import Struct, field
 
 from router.core.bounded.kept_results import KeptResults
 from router.core.measures.call_counts import CallCounts
-from router.core.state.approvals import Approvals
 from router.core.state.calls import Calls
 from router.core.state.deadlines import Deadlines
 from router.core.state.instance_table import Instances
-from router.core.state.searches import Searches
 from router.core.state.session_rows import ClientSessions
 from router.core.state.tasks import Tasks
 from router.core.state.views import ALL, ListChoice, Sight, View, Views
+from router.core.state.waiting.approvals import Approvals
+from router.core.state.waiting.searches import Searches
 from router.messages.effects import StartSession
 from router.messages.errors import INSTANCE_NOT_FOUND, TIMEOUT, RpcError
 

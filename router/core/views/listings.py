@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Raw, Struct
 
 from router.core.names.direct_names import direct_name
-from router.core.protocol import extensions, router_tools
+from router.core.protocol import extensions
 from router.core.protocol.bridging import (
     NOT_CACHED,
     SERVER_INFO_KEY,
     tool_as_handshake,
     tool_as_stateless,
 )
+from router.core.protocol.own_tools import router_tools
 from router.core.text.raw_json import raw_of
 from router.core.views import resources
 from router.core.views.instance_views import tool_view

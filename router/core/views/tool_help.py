@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from router.core.protocol.router_tools import HELP, USE, compact, spelled
+from router.core.protocol.own_tools.router_tools import HELP, USE, compact, spelled
 from router.core.text.nearest_names import did_you_mean
 from router.core.text.raw_json import optional_text_of
 from router.core.text.sentences import cut_to_one_line, first_sentence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from router.core.names.client_names import Spelling
-    from router.core.protocol.router_tools import HelpArguments
+    from router.core.protocol.own_tools.router_tools import HelpArguments
     from router.core.state.instances import Instance
     from router.messages.catalog import Item
 

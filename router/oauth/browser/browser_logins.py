@@ -34,8 +34,8 @@ from router.oauth.browser.pending_logins import LOGIN_S, PendingLogins
 from router.oauth.browser.refused import LoginRefused
 from router.oauth.browser.sessions import LONGEST_S, Sessions
 from router.oauth.browser.site import check_own, is_own, is_own_path, site_of
+from transports.listen.serving.admitting.open_routes import OpenRoutes
 from transports.listen.serving.exchange import NOSNIFF, Answer, json_answer
-from transports.listen.serving.open_routes import OpenRoutes
 from transports.outbound.slow_imports import IMPORTING
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from router.search.reranking import Ranking
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from router.messages.search import Found
+    from router.messages.own_tools.search import Found
     from router.search.reranking import Candidate
 
 WORDS_WEIGHT: Final = 3.0

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from router.config.settings import Settings
-    from router.messages.search import Found
+    from router.messages.own_tools.search import Found
     from router.search.reranking import Candidate, Entry, Ranking, Scope
     from router.search.semantic.engine import Engine
 

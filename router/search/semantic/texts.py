@@ -17,7 +17,7 @@ from msgspec import Struct, field
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from router.messages.search import Found
+    from router.messages.own_tools.search import Found
     from router.search.reranking import Entry
 
 MAX_TEXTS: Final = 20_000

@@ -14,10 +14,10 @@ from msgspec import Raw
 from router.code_mode import runs as runs_module
 from router.code_mode.code_task import keep_running_code
 from router.code_mode.inner_client import MAX_VALUE_BYTES
-from router.messages.code_runs import CodeEnded, EndCode, RunCode
 from router.messages.commands import Principal
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import ErrorResponse, Notification, Request, Response
+from router.messages.own_tools.code_runs import CodeEnded, EndCode, RunCode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -25,7 +25,6 @@ from router.core.core import Core
 from router.core.records.call_records import CALLS
 from router.core.state.routing_state import RoutingState
 from router.messages.catalog import Item
-from router.messages.code_runs import EndCode, RunCode
 from router.messages.commands import Forwarded, Principal, RouterCommand
 from router.messages.core_settings import CoreSettings
 from router.messages.effects import (
@@ -65,7 +64,8 @@ from router.messages.frames import Request
 from router.messages.instances.exposure import Exposure
 from router.messages.instances.instance_spec import InstanceSpec
 from router.messages.observability.records import CallRecord, Record
-from router.messages.search import Found, IndexTools, SearchTools, ToolsFound
+from router.messages.own_tools.code_runs import EndCode, RunCode
+from router.messages.own_tools.search import Found, IndexTools, SearchTools, ToolsFound
 from tests.router.core.fake_parts import FakeSeal, FakeTracer
 from tests.router.core.fake_peers import (
     EVERYTHING,

@@ -12,7 +12,7 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from router.core.pinning.digests import digest_of
 from router.core.pinning.reviews import review
-from router.core.state.approvals import Approval
+from router.core.state.waiting.approvals import Approval
 from router.messages.commands import (
     LOCAL_USER,
     ApproveTools,

@@ -8,8 +8,9 @@ import trio
 from msgspec import Raw
 from trio.testing import wait_all_tasks_blocked
 
-from router.dispatch.actor import NOWHERE, Elsewhere, Inbound, Mask, PureCore, dispatch
+from router.dispatch.actor import Inbound, Mask, PureCore, dispatch
 from router.dispatch.after_batch import AfterBatch
+from router.dispatch.elsewhere import NOWHERE, Elsewhere
 from router.messages.catalog import Catalog, Item
 from router.messages.effects import Effect, SaveCatalogue, SaveInstance
 from router.messages.events import Event, SessionUp, Tick

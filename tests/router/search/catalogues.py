@@ -7,7 +7,14 @@ from typing import Any
 import msgspec
 
 from router.messages.instances.exposure import EVERY_NAME, NameFilter
-from router.messages.search import Found, IndexTools, Kind, Searchable, SearchTools, ToolsFound
+from router.messages.own_tools.search import (
+    Found,
+    IndexTools,
+    Kind,
+    Searchable,
+    SearchTools,
+    ToolsFound,
+)
 from router.search.index import ToolIndex
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from router.messages.search import IndexTools, Searchable
+from router.messages.own_tools.search import IndexTools, Searchable
 from router.search.entries import (
     ARGUMENT_CHARS,
     DETAILS_CHARS,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from router.messages.errors import UNAVAILABLE, RpcError
 from router.messages.instances.exposure import NameFilter
-from router.messages.search import IndexTools, Searchable, ToolsFound
+from router.messages.own_tools.search import IndexTools, Searchable, ToolsFound
 from router.search import index as index_module
 from router.search.index import QUERY_CHARS, SCOPES, ToolIndex
 from router.search.reranking import Ranking

@@ -23,7 +23,7 @@ from tests.router.search.catalogues import CHAT, FILES, found_tool, keys, row, s
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from router.messages.search import IndexTools, SearchTools, ToolsFound
+    from router.messages.own_tools.search import IndexTools, SearchTools, ToolsFound
 
 WAIT_S = 60.0
 

@@ -15,8 +15,8 @@ from router.core.calls import forwarding
 from router.core.names.exposed_catalog import NOTHING
 from router.core.peers import feature_requests
 from router.core.peers.own_tools.showing import lists_or_park
-from router.core.protocol import search_tools
-from router.core.protocol.router_tools import compact, text_result_of
+from router.core.protocol.own_tools import search_tools
+from router.core.protocol.own_tools.router_tools import compact, text_result_of
 from router.core.protocol.server_features import MAX_OF_SERVER_CHARS
 from router.core.text.raw_json import optional_text_of, raw_of
 from router.core.text.sentences import cut_to

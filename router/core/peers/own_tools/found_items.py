@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import RoutingState
     from router.core.state.views import Sight
     from router.messages.catalog import Item
-    from router.messages.search import Found
+    from router.messages.own_tools.search import Found
 
 
 class FoundItem(Struct, frozen=True, eq=False):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.core.management import saving
 from router.core.peers.own_tools import on_demand, showing
-from router.core.protocol import router_tools
+from router.core.protocol.own_tools import router_tools
 from router.core.text.raw_json import text_of
 from router.messages.params import given
 

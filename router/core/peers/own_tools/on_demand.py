@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from router.core.state.clients import ClientRequest
     from router.core.state.routing_state import RoutingState
-    from router.messages.code_runs import CodeEnded
+    from router.messages.own_tools.code_runs import CodeEnded
 
 
 def run_code(state: RoutingState, request: ClientRequest) -> None:

@@ -14,16 +14,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.core.calls import forwarding
-from router.core.protocol.search_tools import run_arguments_of
+from router.core.protocol.own_tools.search_tools import run_arguments_of
 from router.core.state.clients import Awaiting
-from router.messages.code_runs import MAX_RUNS, EndCode, RunCode
 from router.messages.errors import NOT_ALLOWED, OVERLOADED, RpcError
+from router.messages.own_tools.code_runs import MAX_RUNS, EndCode, RunCode
 from router.messages.params import given
 
 if TYPE_CHECKING:
     from router.core.state.clients import ClientRequest
     from router.core.state.routing_state import RoutingState
-    from router.messages.code_runs import CodeEnded
+    from router.messages.own_tools.code_runs import CodeEnded
 
 
 def run(state: RoutingState, request: ClientRequest) -> None:

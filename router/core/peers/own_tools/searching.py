@@ -15,14 +15,14 @@ from router.core.names.exposed_catalog import NOTHING
 from router.core.peers.feature_requests import start_for_lists
 from router.core.peers.own_tools import found_items
 from router.core.peers.own_tools.showing import lists_or_park
-from router.core.protocol import search_tools
-from router.core.protocol.router_tools import DESCRIBE, compact, spelled, text_result_of
+from router.core.protocol.own_tools import search_tools
+from router.core.protocol.own_tools.router_tools import DESCRIBE, compact, spelled, text_result_of
 from router.core.state.instances import InstanceState
-from router.core.state.searches import Search
+from router.core.state.waiting.searches import Search
 from router.core.views.searched import index_feed
 from router.messages.errors import OVERLOADED, RpcError
+from router.messages.own_tools.search import SearchTools
 from router.messages.params import given
-from router.messages.search import SearchTools
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from router.core.state.clients import Client, ClientRequest
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
-    from router.messages.search import ToolsFound
+    from router.messages.own_tools.search import ToolsFound
 
 MAX_SEARCHING: Final = 64
 """Searches that may wait for the index; each takes it less than a millisecond, as a rule."""

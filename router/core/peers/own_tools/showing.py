@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.core.calls import forwarding
-from router.core.protocol import router_tools
+from router.core.protocol.own_tools import router_tools
 from router.core.state.instances import InstanceState
 from router.core.views import instance_views, list_changes, listings
 from router.core.views.tool_help import tool_help

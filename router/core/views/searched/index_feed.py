@@ -17,10 +17,10 @@ import attrs
 
 from router.core.names.direct_names import direct_name
 from router.core.state.instance_table import whole_of
-from router.core.state.searches import IndexedRow
+from router.core.state.waiting.searches import IndexedRow
 from router.core.views.instance_views import line_about
 from router.core.views.resources import shown_template, shown_uri
-from router.messages.search import IndexTools, Searchable
+from router.messages.own_tools.search import IndexTools, Searchable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.catalog import Catalog, Item
-    from router.messages.search import Kind
+    from router.messages.own_tools.search import Kind
 
 MAX_PARTS: Final = 200
 """Parts of instances that persons have; beyond them, the one that was searched longest ago is sent

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.core.protocol import router_tools, search_tools
+from router.core.protocol.own_tools import router_tools, search_tools
 from router.core.views.instance_views import line_about
 
 if TYPE_CHECKING:

@@ -169,7 +169,7 @@ def test_no_id_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_old_decisions_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("router.core.state.approvals.DECIDED_KEPT", 2)
+    monkeypatch.setattr("router.core.state.waiting.approvals.DECIDED_KEPT", 2)
     talk, client, _ = asking()
     for _ in range(4):
         client.cancels(client.calls("a__rm"))

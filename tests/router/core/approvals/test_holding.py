@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from router.core.state.approvals import MAX_HELD, MAX_HELD_OF_PRINCIPAL
+from router.core.state.waiting.approvals import MAX_HELD, MAX_HELD_OF_PRINCIPAL
 from router.messages.catalog import Item
 from router.messages.commands import CallTool, Principal
 from router.messages.instances.exposure import ArgumentExposure, Exposure, NameFilter, Profile

@@ -6,7 +6,7 @@ from router.core.records.call_records import CALLS
 from router.core.state.session_rows import IDLE_EXPIRY_S
 from router.core.views import listings
 from router.messages.events import ClientClosed
-from router.messages.search import Found, ToolsFound
+from router.messages.own_tools.search import Found, ToolsFound
 from tests.router.core.conversation import plain
 from tests.router.core.interleaved import site
 from tests.router.core.interleaved.client_session_rows import check_rows, check_started

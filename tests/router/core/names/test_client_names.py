@@ -6,7 +6,7 @@ import pytest
 
 from router.core.names import client_names
 from router.core.names.client_names import spelling_for
-from router.core.protocol.router_tools import instructions, items
+from router.core.protocol.own_tools.router_tools import instructions, items
 from router.messages.revisions import HANDSHAKE_REVISIONS, STATELESS_REVISION
 
 OLD = HANDSHAKE_REVISIONS[:-1]

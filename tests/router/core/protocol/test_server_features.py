@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.core.protocol import router_tools
+from router.core.protocol.own_tools import router_tools
 from router.core.protocol.server_features import (
     MAX_INSTRUCTIONS_CHARS,
     MAX_OF_SERVER_CHARS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router.messages.search import Found
+from router.messages.own_tools.search import Found
 from router.search.reranking import Candidate
 from router.search.semantic.fusing import fuse
 

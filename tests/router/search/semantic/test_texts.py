@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.messages.search import Found
+from router.messages.own_tools.search import Found
 from router.search.semantic.texts import MAX_DESCRIBED, TextTable, text_of
 from tests.router.search.semantic.entries import entry
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from router.core.protocol.search_tools import MAX_CODE_BYTES
-from router.messages.code_runs import MAX_RUNS, CodeEnded, EndCode, RunCode
+from router.core.protocol.own_tools.search_tools import MAX_CODE_BYTES
 from router.messages.commands import Principal
 from router.messages.instances.exposure import Profile
 from router.messages.observability.records import CallRecord
+from router.messages.own_tools.code_runs import MAX_RUNS, CodeEnded, EndCode, RunCode
 from tests.router.core.conversation import Conversation, FakeClient, SentRequest, raw
 
 RESULT = {"content": [{"type": "text", "text": '{"result":1}'}], "isError": False}

@@ -12,7 +12,7 @@ from router.messages.commands import Principal
 from router.messages.errors import INTERNAL_ERROR, RpcError
 from router.messages.instances.exposure import NameFilter, Profile
 from router.messages.observability.records import CallRecord
-from router.messages.search import Found, ToolsFound
+from router.messages.own_tools.search import Found, ToolsFound
 from tests.router.core.conversation import Conversation, SentRequest, raw, spec
 from tests.router.core.fake_peers import EVERYTHING
 from tests.router.core.peers.own_tools.searched import SCHEMA, item, searches, searching

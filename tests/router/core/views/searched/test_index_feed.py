@@ -8,7 +8,7 @@ from router.core.names.direct_names import direct_name
 from router.core.views.searched import index_feed
 from router.messages.commands import Principal
 from router.messages.instances.oauth_login import OAuthLogin
-from router.messages.search import IndexTools
+from router.messages.own_tools.search import IndexTools
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, spec
 from tests.router.core.peers.own_tools.searched import item, searches, searching
 

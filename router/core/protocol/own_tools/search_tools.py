@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import msgspec
 from msgspec import Raw, Struct
 
-from router.core.protocol.router_tools import (
+from router.core.protocol.own_tools.router_tools import (
     CALL_TOOL,
     DESCRIBE,
     RUN,
@@ -27,8 +27,8 @@ from router.core.protocol.router_tools import (
 from router.core.text.raw_json import EMPTY_OBJECT, check_key_case, is_object, raw_of, text_of
 from router.messages.catalog import Item
 from router.messages.errors import INVALID_PARAMS, RpcError
+from router.messages.own_tools.search import Kind
 from router.messages.params import given, object_of
-from router.messages.search import Kind
 
 if TYPE_CHECKING:
     from router.core.names.client_names import Spelling

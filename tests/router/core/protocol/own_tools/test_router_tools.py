@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from router.core.protocol import router_tools
+from router.core.protocol.own_tools import router_tools
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
 
 

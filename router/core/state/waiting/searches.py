@@ -11,7 +11,7 @@ from router.core.state.clients import Awaiting
 if TYPE_CHECKING:
     from router.core.names.exposed_catalog import ExposedCatalog
     from router.core.state.instances import Instance
-    from router.messages.search import Kind
+    from router.messages.own_tools.search import Kind
 
 
 class Search(Awaiting, frozen=True, eq=False):

@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from router.messages.errors import HttpRefusal
+from transports.listen.serving.admitting.open_routes import OpenRoutes, WithOpenRoutes, joined
 from transports.listen.serving.exchange import Answer
-from transports.listen.serving.open_routes import OpenRoutes, WithOpenRoutes, joined
 from transports.listen.serving.unread_bytes import UnreadBytes
 
 if TYPE_CHECKING:

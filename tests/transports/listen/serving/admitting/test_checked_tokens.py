@@ -8,8 +8,8 @@ import trio
 
 from tests.transports.listen.endpoint_client import answer_of
 from tests.transports.listen.endpoint_client import request as request_of
+from transports.listen.serving.admitting.checked_tokens import WithCheckedTokens
 from transports.listen.serving.asgi import AsgiApp
-from transports.listen.serving.checked_tokens import WithCheckedTokens
 from transports.listen.serving.exchange import Answer
 from transports.listen.serving.unread_bytes import UnreadBytes
 

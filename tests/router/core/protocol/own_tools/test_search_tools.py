@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from router.core.protocol import search_tools
-from router.core.protocol.router_tools import canonical_name
-from router.core.protocol.search_tools import (
+from router.core.protocol.own_tools import search_tools
+from router.core.protocol.own_tools.router_tools import canonical_name
+from router.core.protocol.own_tools.search_tools import (
     MAX_LIMIT,
     MAX_QUERY_CHARS,
     MAX_SERVERS_BYTES,
