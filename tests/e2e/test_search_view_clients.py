@@ -234,4 +234,14 @@ def test_agents_find_and_call(client: str, places: Places) -> None:
     for each in saw.values():
         _check_found(each)
         assert each["called"] == said
-        assert [tool["name"] for tool in each["sent"]] == LISTED
+        _check_sent_to_models(each["sent"])
+
+
+def _check_sent_to_models(sent: list[dict[str, Any]]) -> None:
+    """Check the tools as they would be sent to a model, which could send arguments of any tool."""
+    assert [tool["name"] for tool in sent] == LISTED
+    (arguments,) = (
+        tool["parameters"]["properties"]["arguments"] for tool in sent if tool["name"] == CALL_TOOL
+    )
+    assert arguments["type"] == "object"
+    assert arguments.get("additionalProperties") is not False

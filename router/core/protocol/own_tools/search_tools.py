@@ -85,7 +85,12 @@ _DEFINITIONS: Final[tuple[dict[str, Any], ...]] = (
         "Call a tool by its name; the result is the tool's own.",
         optional=("arguments",),
         name={"type": "string", "description": "Name, as mcp.router.search shows it"},
-        arguments={"type": "object", "description": "Arguments of the tool"},
+        # Said although it is the default: Pydantic AI would tell its model that there are none.
+        arguments={
+            "type": "object",
+            "description": "Arguments of the tool",
+            "additionalProperties": True,
+        },
     ),
 )
 
