@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.reporting.report import put
 from benchmarks.search.catalogues import copies
 from benchmarks.search.listing import catalogues
-from benchmarks.search.queries import HALVES, UnknownToolError, check_tools, place_of, read_queries
+from benchmarks.search.queries import PARTS, UnknownToolError, check_tools, place_of, read_queries
 from benchmarks.search.ranking.loop_delay import measure
 from benchmarks.search.ranking.rankers import RANKERS, NotRankedError
 from benchmarks.search.real_servers import SERVERS
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.search.catalogues import Catalogue
-    from benchmarks.search.queries import Half, Query
+    from benchmarks.search.queries import Part, Query
     from benchmarks.search.ranking.rankers import Outcome
 
 LEAST_TOOLS: Final = 400
@@ -38,20 +38,20 @@ INDEXED: Final = 5_000
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
-    parser.add_argument("--half", choices=(*HALVES, "both"), default="both", help="of the queries")
+    parser.add_argument("--part", choices=(*PARTS, "all"), default="all", help="of the queries")
     parser.add_argument(
         "--misses",
         choices=("tune",),
-        help="show the queries whose tool is not among the first five; those of the half that "
+        help="show the queries whose tool is not among the first five; those of the parts that "
         "rankings are not tuned by are never shown",
     )
     parser.add_argument("--anew", action="store_true", help="ask all servers for their tools again")
     parser.add_argument("--write-docs", action="store_true", help="write tables into docs/search")
     wanted = parser.parse_args()
-    if wanted.write_docs and wanted.half != "both":
-        parser.error("--write-docs writes a whole run: give no --half")
-    if wanted.misses and wanted.half == "test":
-        parser.error("--misses tune needs that half")
+    if wanted.write_docs and wanted.part != "all":
+        parser.error("--write-docs writes a whole run: give no --part")
+    if wanted.misses and wanted.part not in ("tune", "all"):
+        parser.error("--misses tune needs that part")
     return wanted
 
 
@@ -87,7 +87,7 @@ def _show_misses(outcomes: dict[str, Outcome], queries: Sequence[Query]) -> None
         for query in queries:
             ranking = outcome.rankings[query.text]
             place = place_of(query, ranking)
-            if query.half == "tune" and (place is None or place > 5):
+            if query.part == "tune" and (place is None or place > 5):
                 wanted, found = ", ".join(sorted(query.tools)), ", ".join(ranking[:5])
                 _say(f"- {query.text}\n    wanted: {wanted}\n    found: {found or 'nothing'}")
 
@@ -112,25 +112,25 @@ def main() -> None:
         check_tools(queries, servers)
     except UnknownToolError as error:
         sys.exit(f"benchmarks.search: {error}")
-    halves: tuple[Half, ...] = HALVES if wanted.half == "both" else (wanted.half,)
-    queries = [one for one in queries if one.half in halves]
+    parts: tuple[Part, ...] = PARTS if wanted.part == "all" else (wanted.part,)
+    queries = [one for one in queries if one.part in parts]
     outcomes = _outcomes(servers, queries)
     tools = sum(len(one.tools) for one in servers)
-    part = "\n".join(
+    section = "\n".join(
         [
             f"{tools} tools of {len(servers)} servers, {len(queries)} queries. Measured with "
             f"{_machine()}.\n",
-            quality_table(outcomes, queries, halves),
+            quality_table(outcomes, queries, parts),
             cost_table(outcomes),
             delay_line(measure(copies(servers, INDEXED))) + "\n",
-            targets_table(outcomes, queries, halves),
+            targets_table(outcomes, queries, parts),
         ]
     )
-    _say(part)
+    _say(section)
     if wanted.misses:
         _show_misses(outcomes, queries)
     if wanted.write_docs:
-        PAGE.write_text(put(PAGE.read_text(), {"finding": part}))
+        PAGE.write_text(put(PAGE.read_text(), {"finding": section}))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Reads the queries of people with the tools that answer them, and scores rankings by these.
 
-`queries.jsonl` was written before any ranking was tuned. Each line has the words, the tools that
-answer them as `INSTANCE/TOOL`, and its half: rankings are tuned by "tune" alone.
+Each line of `queries.jsonl` has the words, the tools that answer them as `INSTANCE/TOOL`, and its
+part: rankings are tuned by "tune" alone. "test" was written with it, before any tuning; "fresh"
+after that, by somebody who knew neither rankings nor queries.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 QUERIES: Final = Path(__file__).with_name("queries.jsonl")
 
-Half = Literal["tune", "test"]
+Part = Literal["tune", "test", "fresh"]
 Language = Literal["English", "Chinese"]
-HALVES: Final[tuple[Half, ...]] = ("tune", "test")
+PARTS: Final[tuple[Part, ...]] = ("tune", "test", "fresh")
 LANGUAGES: Final[tuple[Language, ...]] = ("English", "Chinese")
 
 _CHINESE: Final = re.compile(r"[\u3400-\u9fff]")
@@ -40,12 +41,12 @@ class Query:
     Attributes:
         text: the words.
         tools: those that answer it, as `INSTANCE/TOOL`; any of them is right.
-        half: "tune" or "test".
+        part: "tune", "test" or "fresh".
     """
 
     text: str
     tools: frozenset[str]
-    half: Half
+    part: Part
 
     @property
     def language(self) -> Language:
@@ -55,7 +56,7 @@ class Query:
 def read_queries(file: Path = QUERIES) -> list[Query]:
     """Return the queries of a file of JSON lines."""
     lines = (json.loads(line) for line in file.read_text("utf-8").splitlines())
-    return [Query(one["query"], frozenset(one["tools"]), one["half"]) for one in lines]
+    return [Query(one["query"], frozenset(one["tools"]), one["part"]) for one in lines]
 
 
 def check_tools(queries: Iterable[Query], catalogues: Iterable[Catalogue]) -> None:
@@ -100,16 +101,16 @@ def place_of(query: Query, ranking: Sequence[str]) -> int | None:
 
 
 def scores(
-    rankings: Mapping[str, Sequence[str]], queries: Sequence[Query], half: Half
+    rankings: Mapping[str, Sequence[str]], queries: Sequence[Query], part: Part
 ) -> dict[Language | Literal["all"], Score]:
-    """Return the scores of one half by language, and of all of it.
+    """Return the scores of one part by language, and of all of it.
 
     Args:
         rankings: text of a query -> tools, the best first.
-        queries: of both halves.
-        half: the half to score.
+        queries: of all parts.
+        part: the part to score.
     """
-    wanted = [query for query in queries if query.half == half]
+    wanted = [query for query in queries if query.part == part]
     found: dict[Language | Literal["all"], Score] = {}
     for language in (*LANGUAGES, "all"):
         of_it = [one for one in wanted if language in ("all", one.language)]

@@ -15,7 +15,7 @@ from benchmarks.search.real_servers import ROOT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.search.queries import Half, Query
+    from benchmarks.search.queries import Part, Query
     from benchmarks.search.ranking.loop_delay import LoopDelay
     from benchmarks.search.ranking.rankers import Outcome
 
@@ -38,27 +38,29 @@ class Target:
 
 
 TARGETS: Final = (
-    Target(OURS.name, "hit@5, test half", 0.85),
-    Target(SEMANTIC.name, "hit@5, test half", 0.93),
+    Target(OURS.name, "hit@5, test", 0.85),
+    Target(SEMANTIC.name, "hit@5, test", 0.93),
+    Target(OURS.name, "hit@5, fresh", 0.85),
+    Target(SEMANTIC.name, "hit@5, fresh", 0.93),
     Target(OURS.name, "exact names", 1.0),
     Target(OURS.name, f"{MICRO} a query", 300.0),
 )
 
 
 def quality_table(
-    outcomes: Mapping[str, Outcome], queries: Sequence[Query], halves: Sequence[Half]
+    outcomes: Mapping[str, Outcome], queries: Sequence[Query], parts: Sequence[Part]
 ) -> str:
-    """Return a line for each ranking, half and language."""
+    """Return a line for each ranking, part and language."""
     lines: list[list[str]] = []
-    for half in halves:
-        of_half = [one for one in queries if one.half == half]
+    for part in parts:
+        of_part = [one for one in queries if one.part == part]
         for name, outcome in outcomes.items():
-            for language, score in scores(outcome.rankings, queries, half).items():
-                count = sum(language in ("all", one.language) for one in of_half)
+            for language, score in scores(outcome.rankings, queries, part).items():
+                count = sum(language in ("all", one.language) for one in of_part)
                 shares = (score.hit_1, score.hit_5, score.reciprocal_rank)
-                cells = [half, language, name, str(count), *(f"{one:.2f}" for one in shares)]
+                cells = [part, language, name, str(count), *(f"{one:.2f}" for one in shares)]
                 lines.append(cells)
-    header = ["half", "language", "ranking", "queries", "hit@1", "hit@5", "MRR"]
+    header = ["part", "language", "ranking", "queries", "hit@1", "hit@5", "MRR"]
     return markdown_table(header, lines, left=3)
 
 
@@ -91,12 +93,12 @@ def cost_table(outcomes: Mapping[str, Outcome]) -> str:
 
 
 def targets_table(
-    outcomes: Mapping[str, Outcome], queries: Sequence[Query], halves: Sequence[Half]
+    outcomes: Mapping[str, Outcome], queries: Sequence[Query], parts: Sequence[Part]
 ) -> str:
-    """Return a line for each target; those of a half that was not run are not measured."""
+    """Return a line for each target; those of a part that was not run are not measured."""
     lines: list[list[str]] = []
     for target in TARGETS:
-        value = _value(target, outcomes, queries, halves)
+        value = _value(target, outcomes, queries, parts)
         is_least = target.bound <= 1
         lines.append(
             [
@@ -120,7 +122,7 @@ def _value(
     target: Target,
     outcomes: Mapping[str, Outcome],
     queries: Sequence[Query],
-    halves: Sequence[Half],
+    parts: Sequence[Part],
 ) -> float | None:
     outcome = outcomes.get(target.ranker)
     if outcome is None:
@@ -129,9 +131,8 @@ def _value(
         return outcome.exact
     if target.figure.startswith(MICRO):
         return median(outcome.times_us)
-    if "test" not in halves:
-        return None
-    return scores(outcome.rankings, queries, "test")["all"].hit_5
+    part = next((one for one in parts if target.figure == f"hit@5, {one}"), None)
+    return None if part is None else scores(outcome.rankings, queries, part)["all"].hit_5
 
 
 def delay_line(delay: LoopDelay) -> str:

@@ -29,7 +29,7 @@ OURS = attrs.evolve(
 )
 
 
-def test_quality_has_a_line_for_each_half_language_and_ranking() -> None:
+def test_quality_has_a_line_for_each_part_language_and_ranking() -> None:
     table = quality_table({"base": BASE, "router": OURS}, QUERIES, ["tune"])
     assert "| tune | Chinese | base | 1 | 0.00 | 0.00 | 0.00 |" in table
     assert "| tune | all | base | 2 | 0.50 | 0.50 | 0.50 |" in table
@@ -45,10 +45,10 @@ def test_costs_are_compared_with_the_first() -> None:
 
 def test_a_target_is_reached_missed_or_not_measured() -> None:
     table = targets_table({"router": OURS}, QUERIES, ["tune", "test"])
-    assert "| router | hit@5, test half | ≥ 0.85 | 1.00 | reached |" in table
-    assert "| router[semantic] | hit@5, test half | ≥ 0.93 | - | not measured |" in table
+    assert "| router | hit@5, test | ≥ 0.85 | 1.00 | reached |" in table
+    assert "| router[semantic] | hit@5, test | ≥ 0.93 | - | not measured |" in table
     assert "| router | µs a query | ≤ 300 | 400 | not reached |" in table
-    assert "| router | hit@5, test half | ≥ 0.85 | - | not measured |" in targets_table(
+    assert "| router | hit@5, test | ≥ 0.85 | - | not measured |" in targets_table(
         {"router": OURS}, QUERIES, ["tune"]
     )
 

@@ -21,6 +21,8 @@ QUERIES = [
     Query("写下来", frozenset({"a/write"}), "tune"),
     Query("move it", frozenset({"a/move"}), "test"),
     Query("移动", frozenset({"a/move"}), "test"),
+    Query("look", frozenset({"a/read"}), "fresh"),
+    Query("看", frozenset({"a/read"}), "fresh"),
 ]
 TOOLS = [{"name": name} for name in ("read", "write", "move")]
 
@@ -45,7 +47,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
 
 
 @pytest.mark.usefixtures("_measured")
-def test_misses_are_shown_of_the_half_that_rankings_are_tuned_by_alone(
+def test_misses_are_shown_of_the_part_that_rankings_are_tuned_by_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _run(monkeypatch, "--misses", "tune")
@@ -66,7 +68,7 @@ def test_tables_are_written_into_their_place_of_the_page(
     monkeypatch.setattr(search, "PAGE", page)
     _run(monkeypatch, "--write-docs")
     assert "old" not in page.read_text()
-    assert "3 tools of 1 servers, 4 queries" in page.read_text()
+    assert "3 tools of 1 servers, 6 queries" in page.read_text()
     assert page.read_text().endswith("<!-- end of finding -->\nthe rest\n")
 
 
@@ -77,8 +79,8 @@ def test_the_page_has_a_place_for_the_tables_of_both_benchmarks() -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (("--write-docs", "--half", "tune"), "give no --half"),
-        (("--misses", "tune", "--half", "test"), "--misses tune needs that half"),
+        (("--write-docs", "--part", "tune"), "give no --part"),
+        (("--misses", "tune", "--part", "test"), "--misses tune needs that part"),
         (("--misses", "test"), "invalid choice"),
     ],
 )
