@@ -16,7 +16,7 @@ from router.core.peers.feature_requests import start_for_lists
 from router.core.peers.own_tools import found_items
 from router.core.peers.own_tools.showing import lists_or_park
 from router.core.protocol.own_tools import search_tools
-from router.core.protocol.own_tools.router_tools import DESCRIBE, compact, spelled, text_result_of
+from router.core.protocol.own_tools.router_tools import DESCRIBE, spelled, text_result_of
 from router.core.state.instances import InstanceState
 from router.core.state.waiting.searches import Search
 from router.core.views.searched import index_feed
@@ -102,8 +102,8 @@ def _answer_to(state: RoutingState, search: Search, event: ToolsFound) -> dict[s
     if not shown:
         value["hint"] = _hint(state, client, event.total, _LISTS[kind])
     elif kind == "tool" and event.is_clear and shown[0].found is event.found[0]:
-        schema = found_items.schema_of(state, client, shown[0])
-        if len(compact(schema)) <= MAX_SCHEMA_BYTES:
+        schema = found_items.schema_of(state, client, shown[0], MAX_SCHEMA_BYTES)
+        if schema is not None:
             value["schema"] = schema
         else:
             describe = spelled(DESCRIBE, client.spelling(state.settings.tool_names))

@@ -56,6 +56,15 @@ def test_a_schema_that_is_long_is_left_to_describe() -> None:
     assert "mcp.router.describe shows it" in asked.text["hint"]
 
 
+def test_arguments_that_would_take_long_to_read_are_left_to_describe() -> None:
+    schema = {"properties": {f"argument{number}": {} for number in range(10_000)}}
+    talk = searching(item("file", inputSchema=schema))
+    asked = searches(talk.client())
+    talk.found("file", is_clear=True)
+    assert asked.text["tools"][0]["signature"] == "…"
+    assert "mcp.router.describe shows it" in asked.text["hint"]
+
+
 def test_the_index_is_asked_for_what_the_client_asks_and_sees() -> None:
     profile = Profile("search", ("a", "b"), NameFilter(deny=("*__rm",)))
     talk = Conversation(profiles={"work": profile})
