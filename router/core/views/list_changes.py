@@ -116,14 +116,12 @@ def _kinds_for(state: RoutingState, client: Client, kinds: frozenset[str]) -> fr
     try:
         listed = listings.searched_tools(state, client)
     except RpcError:
-        return kinds  # Its place is gone.
-    if listed is None:
-        return kinds
-    if listed == client.listed_tools:
+        listed = None  # Its place is gone.
+    if listed is not None and listed == client.listed_tools:
         return kinds - {"tools"}
-    if client.subscription is not None:
+    if client.subscription is not None and (listed is not None or "tools" in kinds):
         client.listed_tools = listed  # Else it lists anew before it is told again.
-    return kinds | {"tools"}
+    return kinds if listed is None else kinds | {"tools"}
 
 
 def _notify(state: RoutingState, client: Client, kind: str) -> None:

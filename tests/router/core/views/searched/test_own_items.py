@@ -223,6 +223,18 @@ def test_a_subscription_is_told_of_each_change_of_that_list_alone(is_connection:
     assert heard == CHANGED * 2
 
 
+@pytest.mark.parametrize("between", [{"work": Profile("direct")}, {}], ids=["direct", "gone"])
+def test_a_subscription_is_told_when_tools_are_searched_again(between: dict[str, Profile]) -> None:
+    searched = {"work": Profile("search")}
+    talk, _, _ = begin(profiles=searched)
+    client = talk.stateless_client(view="work")
+    listening = client.asks("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+    listening.mailbox.take()
+    for profiles in (between, searched):
+        talk.settings_change(profiles=profiles)
+        assert [frame["method"] for frame in listening.mailbox.take()] == CHANGED
+
+
 def test_a_client_whose_profile_becomes_one_that_searches_is_told_once() -> None:
     talk, _, _ = begin(profiles={"work": Profile("direct")})
     alice = talk.client(view="work")
