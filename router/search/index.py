@@ -54,6 +54,9 @@ CLEAR_LEAD: Final = 0.8
 GATHERED: Final = 100
 """Entries that are compared with the patterns of a place at once."""
 
+QUICK: Final = 50_000
+"""Characters of a query times entries: a search with no more takes 5 ms at most, as a rule."""
+
 SCOPES: Final = 16
 """Places whose scopes are kept: each holds a number for each entry."""
 
@@ -252,6 +255,10 @@ class ToolIndex:
             del self._scopes[next(iter(self._scopes))]
         scope = Scope(tuple(entry.found for entry in entries.values()))
         self._scopes[_place(search)] = _Scope(entries, scope)
+
+    def is_slow(self, search: SearchTools) -> bool:
+        """Return whether a search may take so long that it is for a worker thread."""
+        return min(len(search.query), QUERY_CHARS) * len(self._entries) > QUICK
 
     def find(self, search: SearchTools) -> ToolsFound:
         """Return what a query asks for, the best first; see `search`."""
