@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from router.messages.errors import UNAVAILABLE, RpcError
 from router.messages.instances.exposure import NameFilter
 from router.messages.own_tools.search import IndexTools, Searchable, ToolsFound
+from router.search import exact_names
 from router.search import index as index_module
 from router.search.index import QUERY_CHARS, SCOPES, ToolIndex
 from router.search.reranking import Ranking
@@ -98,6 +100,14 @@ def test_equal_names_of_two_instances_are_both_first_and_not_clear() -> None:
     found = index.find(search("post", "a", "b"))
     assert set(keys(found)[:2]) == {"a/post", "b/post"}
     assert not found.is_clear
+
+
+def test_names_that_are_longer_than_any_query_are_not_compared() -> None:
+    with mock.patch.object(exact_names, "folded", wraps=exact_names.folded) as folded:
+        index = index_of(row("files", tool("x" * 100_000)))
+        assert index.find(search("x" * 100_000, "files")).total == 1
+        index.put(row("files"))
+    assert all(len(call.args[0]) <= 1100 for call in folded.call_args_list)
 
 
 def test_the_name_of_a_server_in_a_query_leads_to_it() -> None:
