@@ -238,6 +238,14 @@ def test_searches_beyond_a_limit_are_shed(monkeypatch: pytest.MonkeyPatch) -> No
     assert first.text["found"] == "1 of 7 tools"
 
 
+def test_who_has_too_many_searches_wait_leaves_room_for_others() -> None:
+    talk = searching()
+    alice, bob = (talk.client(principal=Principal(name, EVERYTHING.permissions)) for name in "ab")
+    asked = [searches(alice) for _ in range(subject.MAX_SEARCHING_OF_PRINCIPAL + 1)]
+    assert asked.pop().tool_error[0] == "OVERLOADED"
+    assert all(each.is_waiting for each in (*asked, searches(bob)))
+
+
 @pytest.mark.parametrize("permission", ["read", "call", "admin"])
 def test_who_may_read_or_call_may_search(permission: Any) -> None:
     talk = searching()
