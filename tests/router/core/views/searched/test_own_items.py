@@ -1,11 +1,13 @@
 """The list of tools in views that search, and when their clients are told that it changed."""
 
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
 
 from router.core.text.token_estimates import estimate_tokens
+from router.core.views.searched import own_items as subject
 from router.messages.commands import Principal, ShowProfileTools
 from router.messages.instances.exposure import NameFilter, Profile
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, spec
@@ -199,6 +201,17 @@ def test_a_client_is_told_when_a_pinned_tool_changes() -> None:
     upstream.lists("pinned", "echo")
     assert alice.hears() == CHANGED
     assert alice.lists() == [*OWN, "a__pinned"]
+
+
+def test_what_clients_are_listed_alike_is_compared_once_for_all_of_them() -> None:
+    talk, _, upstream = begin()
+    clients = [talk.client() for _ in range(9)]
+    for client in clients:
+        client.lists()
+    with mock.patch.object(subject, "own_items", wraps=subject.own_items) as own_items:
+        upstream.lists("echo", "other")
+    assert own_items.call_count < len(clients)
+    assert [client.hears() for client in clients] == [[]] * 9
 
 
 def test_a_client_is_told_of_prompts_and_resources_as_in_a_direct_view() -> None:
