@@ -163,6 +163,21 @@ def test_what_a_row_offers_now_replaces_what_it_offered() -> None:
     assert (keys(found)[0], found.total) == ("chat/send_letter", 4)
 
 
+def test_what_has_not_changed_is_not_read_again() -> None:
+    one, two, three = tool("one"), tool("two"), tool("three")
+    index = index_of(row("r", one, two, two))
+    with mock.patch.object(index_module, "read_entry", wraps=index_module.read_entry) as read:
+        index.put(row("r", two, one, tool("new"), three))
+        index.put(row("r", one, tool("new", "It is new.")))
+    assert [call.args[1].key for call in read.call_args_list] == ["new", "three", "new"]
+    found = index.find(search("which", "r"))
+    assert (keys(found), found.total) == (["r/one", "r/new"], 2)
+    assert index.find(search("It is new", "r")).found
+    assert not index.find(search("three two", "r")).found
+    index.put(IndexTools("r", "r", "Counts things.", (one,)))
+    assert keys(index.find(search("counts", "r"))) == ["r/one"]
+
+
 def test_a_row_that_offers_nothing_is_forgotten() -> None:
     index = index_of(FILES, CHAT, row("chat"))
     assert keys(index.find(search("post_message", "chat"))) == []
