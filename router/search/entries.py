@@ -6,6 +6,7 @@ Invariants: nothing that a server writes raises here, and all texts are bounded.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -26,6 +27,9 @@ DETAILS_CHARS: Final = 400
 ARGUMENTS: Final = 64
 CHOICES: Final = 20
 """Bounds of what is searched of one entry: longer texts say less with each word."""
+
+READ_BYTES: Final = 65_536
+"""Of the members of an entry that are no texts: to read longer ones would hold up all calls."""
 
 # Descriptions often begin with a mark, a heading or a tag.
 _LEAD: Final = re.compile(r"(?:[^\w]|purpose\b|description\b|summary\b)*", re.IGNORECASE)
@@ -66,9 +70,36 @@ def split_description(text: str) -> tuple[str, str]:
 
 def _decoded(offered: Searchable) -> dict[str, Any]:
     try:
-        return _object(msgspec.json.decode(offered.raw))
+        if len(offered.raw) <= READ_BYTES:
+            return _object(msgspec.json.decode(offered.raw))
+        return _decoded_in_part(offered.raw)
     except (msgspec.DecodeError, RecursionError):
         return {}
+
+
+def _decoded_in_part(raw: msgspec.Raw) -> dict[str, Any]:
+    """Return the texts of a long entry, and as many of its arguments as may be read."""
+    members = _members.decode(raw)
+    room = READ_BYTES
+    properties: dict[str, Any] = {}
+    schema = _members_of(_members_of(members.get("inputSchema")).get("properties"))
+    for name, described in islice(schema.items(), ARGUMENTS):
+        room -= len(described)
+        properties[name] = msgspec.json.decode(described) if room >= 0 else None
+    read: dict[str, Any] = {"inputSchema": {"properties": properties}}
+    for key in ("name", "title", "description", "annotations", "arguments"):
+        member = members.get(key, _NULL)
+        if len(member) <= READ_BYTES or bytes(member).startswith(b'"'):
+            read[key] = msgspec.json.decode(member)
+    return read
+
+
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NULL: Final = msgspec.Raw(b"null")
+
+
+def _members_of(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
+    return _members.decode(raw) if raw is not None and bytes(raw).startswith(b"{") else {}
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -23,6 +23,10 @@ def folded(name: str) -> str:
     return _SEPARATORS.sub(" ", name).strip().casefold() or name.casefold()
 
 
+MAX_CHARS: Final = 1000
+"""Of a name that can be asked for: no query is longer."""
+
+
 class Named(Struct, frozen=True, order=True):
     """One entry that has a name.
 
@@ -60,8 +64,10 @@ class ExactNames(Struct, eq=False):
 
 
 def _names(entry: Entry) -> Iterator[tuple[int, str]]:
-    own = dict.fromkeys((entry.found.key, entry.name))
-    yield 0, folded(entry.shown)
+    names = dict.fromkeys((entry.found.key, entry.name))
+    own = [name for name in names if len(name) <= MAX_CHARS]
+    if len(entry.shown) <= MAX_CHARS:
+        yield 0, folded(entry.shown)
     for name in own:
         yield 1, folded(f"{entry.instance} {name}")
     for name in own:

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from router.messages.instances.exposure import NameFilter
-    from router.messages.own_tools.search import Found, IndexTools, Kind, SearchTools
+    from router.messages.own_tools.search import (
+        Found,
+        IndexTools,
+        Kind,
+        Searchable,
+        SearchTools,
+    )
     from router.search.words import Word
 
 QUERY_CHARS: Final = 1000
@@ -53,6 +59,9 @@ CLEAR_LEAD: Final = 0.8
 
 GATHERED: Final = 100
 """Entries that are compared with the patterns of a place at once."""
+
+QUICK: Final = 50_000
+"""Characters of a query times entries: a search with no more takes 5 ms at most, as a rule."""
 
 SCOPES: Final = 16
 """Places whose scopes are kept: each holds a number for each entry."""
@@ -155,6 +164,8 @@ class ToolIndex:
         for setting, value in _SETTINGS.items():
             self._texts.execute(_SET, (setting, value))
         self._entries: dict[int, Entry] = {}
+        # Hashes of everything that the entries were made of, by their numbers.
+        self._made_of: dict[int, int] = {}
         self._rows: dict[str, list[int]] = {}
         self._names = ExactNames()
         self._concepts = ConceptScores()
@@ -172,23 +183,31 @@ class ToolIndex:
     def put_in_steps(self, batch: IndexTools) -> Iterator[None]:
         """Do what `put` does, but for tidying; yield often, so that others have their turn.
 
+        What has not changed stays as it is: a server that starts anew mostly offers the same.
         Nothing may be searched until it ends, and it must run to its end.
         """
         self._scopes.clear()
-        for number in self._rows.pop(batch.row, ()):
+        before = {self._made_of[number]: number for number in self._rows.pop(batch.row, ())}
+        numbers: dict[int, int] = {}
+        for offered in batch.offered:
+            made_of = _hash_of(batch, offered)
+            if made_of in numbers:
+                continue
+            number = before.pop(made_of, None)
+            if number is None:
+                entry = read_entry(batch, offered)
+                words = {column: read_words(getattr(entry, column)) for column in _COLUMNS}
+                yield
+                number, self._next = self._next, self._next + 1
+                self._put(number, entry, words)
+                self._made_of[number] = made_of
+            numbers[made_of] = number
+            yield
+        for number in before.values():
             self._remove(number)
             yield
-        if not batch.offered:
-            return
-        numbers = self._rows[batch.row] = []
-        for offered in batch.offered:
-            entry = read_entry(batch, offered)
-            words = {column: read_words(getattr(entry, column)) for column in _COLUMNS}
-            yield
-            numbers.append(self._next)
-            self._put(self._next, entry, words)
-            self._next += 1
-            yield
+        if numbers:
+            self._rows[batch.row] = list(numbers.values())
 
     def tidy_in_steps(self) -> Iterator[None]:
         """Make searches quicker after changes; may be left at each step, and begun anew."""
@@ -219,6 +238,7 @@ class ToolIndex:
 
     def _remove(self, number: int) -> None:
         entry = self._entries.pop(number)
+        del self._made_of[number]
         self._names.remove(number, entry)
         self._concepts.remove(number)
         self._write(_DELETE, number)
@@ -252,6 +272,10 @@ class ToolIndex:
             del self._scopes[next(iter(self._scopes))]
         scope = Scope(tuple(entry.found for entry in entries.values()))
         self._scopes[_place(search)] = _Scope(entries, scope)
+
+    def is_slow(self, search: SearchTools) -> bool:
+        """Return whether a search may take so long that it is for a worker thread."""
+        return min(len(search.query), QUERY_CHARS) * len(self._entries) > QUICK
 
     def find(self, search: SearchTools) -> ToolsFound:
         """Return what a query asks for, the best first; see `search`."""
@@ -318,6 +342,12 @@ class ToolIndex:
         key = _place(search)
         scope = self._scopes[key] = self._scopes.pop(key)  # the last one, since it is in use
         return scope
+
+
+def _hash_of(batch: IndexTools, offered: Searchable) -> int:
+    """Return a hash of everything that an entry is made of; of 64 bits, and secret (SipHash)."""
+    described = offered.kind, offered.key, offered.shown, bytes(offered.raw)
+    return hash((batch.instance, batch.summary, described))
 
 
 def _place(search: SearchTools) -> _Place:

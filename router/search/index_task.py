@@ -4,7 +4,9 @@ Invariants:
 
 - Each `SearchTools` gets exactly one `ToolsFound`, after all that came before it is indexed.
 - Others have their turn twice for each entry that is indexed, so after 0.2 ms as a rule. A worker
-  thread would hold them up for longer: it leaves the interpreter to them every 5 ms only.
+  thread would hold them up for longer: it leaves the interpreter to them every 5 ms only. So it has
+  only those searches that may take longer themselves: long queries, among thousands of entries.
+- Of a row that changes again and again while others are indexed, only the newest lists are kept.
 - Nothing that is slow to import is imported before the first command, and then in a thread.
 - A bug here ends nobody: it costs the answer of one search, or one row its place in the index.
 """
@@ -102,10 +104,17 @@ class _Keeper:
             self._take_what_waits()
             await self._perform(self._waiting.pop(next(iter(self._waiting))))
         if self._index is not None:
-            for _ in self._index.tidy_in_steps():
+            await self._tidy(self._index)
+
+    async def _tidy(self, index: ToolIndex) -> None:
+        await trio.lowlevel.checkpoint()
+        try:
+            for _ in index.tidy_in_steps():
                 await trio.lowlevel.checkpoint()
                 if self._commands.statistics().current_buffer_used:
                     break
+        except Exception:
+            log.exception("the search index cannot be made quicker")
 
     async def run_reranker(self, reranker: Reranker) -> None:
         try:
@@ -149,6 +158,7 @@ class _Keeper:
     async def _index_row(self, index: ToolIndex, batch: IndexTools) -> None:
         await trio.lowlevel.checkpoint()
         for _ in _guarded(index, batch):
+            self._take_what_waits()
             await trio.lowlevel.checkpoint()
         if self._reranker is not None:
             try:
@@ -164,7 +174,10 @@ class _Keeper:
         try:
             for _ in self._index.gather_in_steps(search):
                 await trio.lowlevel.checkpoint()
-            answer = self._index.search(search)
+            if self._index.is_slow(search):
+                answer = await trio.to_thread.run_sync(self._index.search, search)
+            else:
+                answer = self._index.search(search)
         except Exception:
             log.exception("a search failed")
             problem = RpcError(INTERNAL_ERROR, "The search failed; see the router's log")

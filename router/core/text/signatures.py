@@ -7,6 +7,7 @@ Invariants: pure; whatever the schema, the line is bounded, printable, and takes
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Final, TypeGuard, cast
 
 import msgspec
@@ -28,6 +29,12 @@ _MAX_DEPTH: Final = 5
 _MAX_STEPS: Final = 1000
 """Parts of a schema that are looked at: each of its levels may have several ways to go on."""
 
+_MAX_WRITTEN: Final = MAX_CHARS // 4
+"""Arguments of which more than the number is needed: there is no room for as many."""
+
+_MAX_REFERENCE: Final = 256
+"""Characters of a reference that is followed."""
+
 _ANY: Final = "any"
 _OBJECT: Final = "object"
 
@@ -43,16 +50,14 @@ def signature(schema: Any) -> str:
     properties = _object_at(schema, "properties")
     required = schema.get("required")
     listed: list[Any] = cast("list[Any]", required) if isinstance(required, list) else []
-    names = {one for one in listed if isinstance(one, str)}
+    first = dict.fromkeys((one for one in listed if isinstance(one, str)), "")
+    marks = first | {name: "?" for name in properties if name not in first}
     root = _Root(schema, _MAX_STEPS)
-    first = {name: properties.get(name, True) for name in listed if isinstance(name, str)}
-    written = [f"{_name(name)}: {_type(each, root)}" for name, each in first.items()]
-    written += [
-        f"{_name(name)}?: {_type(each, root)}"
-        for name, each in properties.items()
-        if name not in names
+    written = [
+        f"{_name(name)}{mark}: {_type(properties.get(name, True), root)}"
+        for name, mark in islice(marks.items(), _MAX_WRITTEN)
     ]
-    return _joined(written)
+    return _joined(written, len(marks))
 
 
 def prompt_signature(arguments: Any) -> str:
@@ -64,21 +69,27 @@ def prompt_signature(arguments: Any) -> str:
     listed = cast("list[Any]", arguments) if isinstance(arguments, list) else []
     named = [one for one in listed if _is_object(one) and isinstance(one.get("name"), str)]
     named.sort(key=lambda one: one.get("required") is not True)
-    return _joined(
-        [_name(one["name"]) + ("" if one.get("required") is True else "?") for one in named]
-    )
+    written = [
+        _name(one["name"]) + ("" if one.get("required") is True else "?")
+        for one in named[:_MAX_WRITTEN]
+    ]
+    return _joined(written, len(named))
 
 
-def _joined(written: list[str]) -> str:
-    """Return the arguments in one line, as many as there is room for."""
+def _joined(written: list[str], count: int) -> str:
+    """Return the first of `count` arguments in one line, as many as there is room for."""
     line = ""
     for number, each in enumerate(written):
         longer = f"{line}, {each}" if line else each
         if len(longer) > MAX_CHARS:
-            more = f"and {len(written) - number} more"
-            return f"{line}, {more}" if line else more
+            return _and_more(line, count - number)
         line = longer
-    return line
+    return _and_more(line, count - len(written)) if count > len(written) else line
+
+
+def _and_more(line: str, left: int) -> str:
+    more = f"and {left} more"
+    return f"{line}, {more}" if line else more
 
 
 def _name(name: str) -> str:
@@ -119,15 +130,22 @@ def _of_values(schema: dict[str, Any], root: _Root, depth: int) -> str | None:
     values = [schema["const"]] if "const" in schema else schema.get("enum")
     if not isinstance(values, list):
         return None
-    listed = [one for one in cast("list[Any]", values) if one is not None]
+    # One more than is written out, and null: so one can tell that there are too many.
+    first = cast("list[Any]", values)[: _MAX_ENUM + 2]
+    listed = [one for one in first if one is not None]
     is_short = 0 < len(listed) <= _MAX_ENUM
-    if is_short and all(isinstance(one, str | int | float) for one in listed):
+    if is_short and all(map(_is_short_value, listed)):
         text = "|".join(_value(one) for one in listed)
         if len(text) <= _MAX_TYPE:
             return text
     if "type" not in schema and listed and all(isinstance(one, str) for one in listed):
         return "string"
     return None
+
+
+def _is_short_value(value: Any) -> bool:
+    is_long = isinstance(value, str) and len(value) > _MAX_TYPE
+    return isinstance(value, str | int | float) and not is_long
 
 
 def _value(value: Any) -> str:
@@ -139,11 +157,13 @@ def _of_reference(schema: dict[str, Any], root: _Root, depth: int) -> str | None
     reference = schema.get("$ref")
     if not isinstance(reference, str):
         return None
+    if len(reference) > _MAX_REFERENCE or not reference.startswith("#"):
+        return _ANY
     found: Any = root.schema
     for part in reference.removeprefix("#").split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         found = found.get(key) if _is_object(found) else None
-    return _type(found, root, depth + 1) if reference.startswith("#") else _ANY
+    return _type(found, root, depth + 1)
 
 
 def _of_choice(schema: dict[str, Any], root: _Root, depth: int) -> str | None:
@@ -167,9 +187,9 @@ def _of_name(schema: dict[str, Any], root: _Root, depth: int) -> str | None:
     """Return the `type` of a schema."""
     named = schema.get("type")
     if isinstance(named, list):
-        types = dict.fromkeys(
-            _type({**schema, "type": one}, root, depth + 1) for one in cast("list[Any]", named)[:7]
-        )
+        only = {"items": schema.get("items")}
+        listed = cast("list[Any]", named)[: _MAX_ENUM + 1]
+        types = dict.fromkeys(_type({**only, "type": one}, root, depth + 1) for one in listed)
         types.pop("null", None)
         return "|".join(types) or "null"
     if named == "array":

@@ -106,12 +106,18 @@ def _about(instance: Instance, described: KnownServer | None) -> str | None:
     """
     texts: list[str | None] = []
     if described is not None:
-        info = described.server_info
-        title = optional_text_of(object_of(info), "title") if is_object(info) else None
-        texts = [first_sentence(instructions(instance) or ""), title]
+        texts = [first_sentence(instructions(instance) or ""), _title(instance, described)]
     note = instance.spec.metadata.get("description")
     texts.append(note if isinstance(note, str) else None)
     return next((line for text in texts if text and (line := cut_to_one_line(text))), None)
+
+
+def _title(instance: Instance, described: KnownServer) -> str | None:
+    """Return the title of a server, unless what it says is to be approved: no pin has titles."""
+    info = described.server_info
+    if instance.pins is not None and instance.pins.withheld(described) is not None:
+        return None
+    return optional_text_of(object_of(info), "title") if is_object(info) else None
 
 
 def instructions(instance: Instance) -> str | None:

@@ -94,9 +94,10 @@ def notify_selection_changed(state: RoutingState, client: Client) -> None:
 
 def notify_clients(state: RoutingState, clients: Iterable[Client], kinds: frozenset[str]) -> None:
     """Notify those of these clients that are there and wait for news of these kinds of lists."""
+    known: listings.Searched = {}
     for client in clients:
         if client.id in state.clients:
-            for kind in sorted(_kinds_for(state, client, kinds)):
+            for kind in sorted(_kinds_for(state, client, kinds, known)):
                 if client.wants_list_changed(kind):
                     _notify(state, client, kind)
 
@@ -106,7 +107,9 @@ def notify_of_servers(state: RoutingState) -> None:
     notify_clients(state, list(state.clients.values()), frozenset())
 
 
-def _kinds_for(state: RoutingState, client: Client, kinds: frozenset[str]) -> frozenset[str]:
+def _kinds_for(
+    state: RoutingState, client: Client, kinds: frozenset[str], known: listings.Searched
+) -> frozenset[str]:
     """Return the kinds of lists of a client that are others now.
 
     A client that searches for tools is listed few of them, and a line about each server instead.
@@ -114,16 +117,14 @@ def _kinds_for(state: RoutingState, client: Client, kinds: frozenset[str]) -> fr
     if not client.wants_list_changed("tools"):
         return kinds
     try:
-        listed = listings.searched_tools(state, client)
+        listed = listings.searched_tools(state, client, known)
     except RpcError:
-        return kinds  # Its place is gone.
-    if listed is None:
-        return kinds
-    if listed == client.listed_tools:
+        listed = None  # Its place is gone.
+    if listed is not None and listed == client.listed_tools:
         return kinds - {"tools"}
-    if client.subscription is not None:
+    if client.subscription is not None and (listed is not None or "tools" in kinds):
         client.listed_tools = listed  # Else it lists anew before it is told again.
-    return kinds | {"tools"}
+    return kinds if listed is None else kinds | {"tools"}
 
 
 def _notify(state: RoutingState, client: Client, kind: str) -> None:

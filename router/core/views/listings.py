@@ -12,7 +12,7 @@ Invariants:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import Raw, Struct
 
@@ -185,16 +185,33 @@ def _direct_result(
     return result
 
 
-def searched_tools(state: RoutingState, client: Client) -> Raw | None:
+Searched: TypeAlias = "dict[tuple[object, ...], tuple[Instances, Raw]]"
+"""Lists of clients that search for tools, by the instances that they see and their words."""
+
+
+def searched_tools(
+    state: RoutingState, client: Client, known: Searched | None = None
+) -> Raw | None:
     """Return the list of tools of a client that searches for tools; None for any other client.
+
+    Args:
+        known: is given the list, and answers in place of the same work for the next client.
 
     Raises:
         RpcError: -32010, the view of this client is gone.
     """
     view = state.view_of(client)
-    if view.expose in _NEVER_SEARCHED or listed_as(state, client, view) == "direct":
+    listed = "direct" if view.expose in _NEVER_SEARCHED else listed_as(state, client, view)
+    if listed == "direct":
         return None
-    return result_for(state, client, "tools")
+    seen = view.seen_by(state.instances, client.principal)
+    spelling = client.spelling(state.settings.tool_names)
+    key = (id(seen), listed, client.is_stateless, spelling)
+    known = {} if known is None else known
+    if key not in known:
+        # With the instances, so that no others get their id.
+        known[key] = seen, _direct_result(state, client, view, seen, "tools")
+    return known[key][1]
 
 
 _NEVER_SEARCHED: Final = frozenset({"router", "direct", "transparent"})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import msgspec
 import pytest
 
 from router.messages.own_tools.search import IndexTools, Searchable
+from router.search import entries
 from router.search.entries import (
     ARGUMENT_CHARS,
     DETAILS_CHARS,
@@ -84,6 +86,18 @@ def test_a_resource_is_read_with_its_name_for_people() -> None:
 def test_what_cannot_be_read_leaves_the_name(described: Any) -> None:
     entry = read(described)
     assert (entry.name, entry.title, entry.first, entry.details) == ("own", "", "", "")
+
+
+def test_of_long_entries_only_the_beginning_is_read() -> None:
+    with mock.patch.object(entries.msgspec.json, "decode", wraps=msgspec.json.decode) as decode:
+        long = {"enum": [[]] * 100_000}
+        properties = {"a": {"description": "First"}, "b": long, "c": {"description": "Third"}}
+        described = {"title": "T", "description": "D" * 100_000, "annotations": long}
+        entry = read(described | {"inputSchema": {"properties": properties, "$defs": long}})
+    assert (entry.title, entry.first) == ("T", "D" * SENTENCE_CHARS)
+    assert (entry.arguments, entry.details) == ("a b c", "First")
+    assert all(len(call.args[0]) < 101_000 for call in decode.call_args_list)
+    assert read(b'{"title": "T", "description": ' + b"[" * 100_000).title == ""
 
 
 def test_all_texts_are_bounded() -> None:

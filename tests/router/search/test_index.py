@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from router.messages.errors import UNAVAILABLE, RpcError
 from router.messages.instances.exposure import NameFilter
 from router.messages.own_tools.search import IndexTools, Searchable, ToolsFound
+from router.search import exact_names
 from router.search import index as index_module
 from router.search.index import QUERY_CHARS, SCOPES, ToolIndex
 from router.search.reranking import Ranking
@@ -100,6 +102,14 @@ def test_equal_names_of_two_instances_are_both_first_and_not_clear() -> None:
     assert not found.is_clear
 
 
+def test_names_that_are_longer_than_any_query_are_not_compared() -> None:
+    with mock.patch.object(exact_names, "folded", wraps=exact_names.folded) as folded:
+        index = index_of(row("files", tool("x" * 100_000)))
+        assert index.find(search("x" * 100_000, "files")).total == 1
+        index.put(row("files"))
+    assert all(len(call.args[0]) <= 1100 for call in folded.call_args_list)
+
+
 def test_the_name_of_a_server_in_a_query_leads_to_it() -> None:
     tools = (tool("list_issues", "List issues."), tool("create_issue", "Create an issue."))
     index = index_of(row("github", *tools), row("gitlab", *tools))
@@ -151,6 +161,21 @@ def test_what_a_row_offers_now_replaces_what_it_offered() -> None:
     assert keys(index.find(search("post_message", "chat"))) == ["chat/send_letter"]
     found = index.find(search("letter", "files", "chat"))
     assert (keys(found)[0], found.total) == ("chat/send_letter", 4)
+
+
+def test_what_has_not_changed_is_not_read_again() -> None:
+    one, two, three = tool("one"), tool("two"), tool("three")
+    index = index_of(row("r", one, two, two))
+    with mock.patch.object(index_module, "read_entry", wraps=index_module.read_entry) as read:
+        index.put(row("r", two, one, tool("new"), three))
+        index.put(row("r", one, tool("new", "It is new.")))
+    assert [call.args[1].key for call in read.call_args_list] == ["new", "three", "new"]
+    found = index.find(search("which", "r"))
+    assert (keys(found), found.total) == (["r/one", "r/new"], 2)
+    assert index.find(search("It is new", "r")).found
+    assert not index.find(search("three two", "r")).found
+    index.put(IndexTools("r", "r", "Counts things.", (one,)))
+    assert keys(index.find(search("counts", "r"))) == ["r/one"]
 
 
 def test_a_row_that_offers_nothing_is_forgotten() -> None:

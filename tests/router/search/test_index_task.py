@@ -6,6 +6,7 @@ import builtins
 import logging
 import subprocess
 import sys
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ class RecordingIndex(ToolIndex):
     def __init__(self, failing: str = "") -> None:
         super().__init__()
         self.rows: list[str] = []
+        self.threads: list[int] = []
         self.failing = failing
 
     def put_in_steps(self, batch: IndexTools) -> Iterator[None]:
@@ -69,7 +71,13 @@ class RecordingIndex(ToolIndex):
                 raise ValueError("a bug")
             yield
 
+    def tidy_in_steps(self) -> Iterator[None]:
+        if self.failing == "tidy":
+            raise ValueError("a bug")
+        return super().tidy_in_steps()
+
     def search(self, search: SearchTools) -> Answer:
+        self.threads.append(threading.get_ident())
         if search.query == self.failing:
             raise ValueError("a bug")
         return super().search(search)
@@ -133,6 +141,34 @@ async def test_of_a_row_that_waits_only_the_newest_is_indexed() -> None:
         assert found.total == len(CHAT.offered)
 
 
+async def test_of_a_row_that_changes_while_another_is_indexed_only_the_newest_is_kept() -> None:
+    index = RecordingIndex()
+    async with running(open_index=lambda: index) as task:
+        task.commands.send_nowait(row("long", *(tool(f"x{number}") for number in range(50))))
+        while not index.rows:
+            await trio.lowlevel.checkpoint()
+        for number in range(10):
+            task.commands.send_nowait(row("chat", tool(f"old_{number}")))
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+            assert task.commands.statistics().current_buffer_used == 0
+        assert (await task.ask(search("old", "chat"))).total == 1
+        assert index.rows == ["long", "chat"]
+
+
+async def test_a_search_that_may_take_long_is_made_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index = RecordingIndex()
+    async with running(open_index=lambda: index) as task:
+        quick = await task.ask(FILES, search("read a file", "files"))
+        monkeypatch.setattr("router.search.index.QUICK", 0)
+        slow = await task.ask(search("read a file", "files"))
+    assert slow.found == quick.found
+    here = threading.get_ident()
+    assert [thread == here for thread in index.threads] == [True, False]
+
+
 async def test_others_have_their_turn_twice_for_each_entry() -> None:
     tools = [tool(f"send_{n}", "Send a message.") for n in range(30)]
     turns = 0
@@ -187,6 +223,15 @@ async def test_a_row_on_which_the_index_fails_is_left_out(caplog: pytest.LogCapt
         found = await task.ask(FILES, CHAT, search("message file", "files", "chat"))
     assert found.total == len(FILES.offered)
     assert caplog.messages == ["what chat offers cannot be searched"]
+
+
+async def test_searches_go_on_where_tidying_fails(caplog: pytest.LogCaptureFixture) -> None:
+    index = RecordingIndex(failing="tidy")
+    async with running(open_index=lambda: index) as task:
+        await task.ask(FILES, search("file", "files"))
+        assert (await task.ask(search("file", "files"))).found
+        await wait_all_tasks_blocked()
+    assert caplog.messages[0] == "the search index cannot be made quicker"
 
 
 async def test_a_search_on_which_the_index_fails_is_answered(

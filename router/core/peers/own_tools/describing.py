@@ -48,8 +48,17 @@ _OF_RESOURCE: Final = ("uri", "uriTemplate", "name", "title", "description", "mi
 _MAX_SUGGESTIONS: Final = 2
 """Unknown names for which the nearest ones are sought; each may hold up all calls for 20 ms."""
 
-_LEFT_OUT_FIRST: Final = ("outputSchema", "annotations", "inputSchema", "arguments")
-"""Members without which even the longest tool has room."""
+_LEFT_OUT_FIRST: Final = (
+    "outputSchema",
+    "annotations",
+    "inputSchema",
+    "arguments",
+    "title",
+    "mimeType",
+    "size",
+)
+_CUT: Final = ("description", "name")
+"""Members without which, and those cut to which, even the longest tool has room."""
 
 _BYTES_A_CHARACTER: Final = 8
 """As JSON, at most; with room for the other members."""
@@ -192,9 +201,10 @@ def _shortened(
         f"{name} has {size_bytes:,} bytes in full, more than {limit_bytes:,} "
         f"(server.help_limit_bytes), and is shown without: {', '.join(dropped) or 'its end'}."
     )
-    if len(compact(kept)) > limit_bytes and "description" in kept:
-        text = optional_text_of(kept, "description") or ""
-        kept = kept | {"description": raw_of(cut_to(text, limit_bytes // _BYTES_A_CHARACTER))}
+    for key in _CUT:
+        if key in kept and len(compact(kept)) > limit_bytes:
+            text = optional_text_of(kept, key) or ""
+            kept = kept | {key: raw_of(cut_to(text, limit_bytes // _BYTES_A_CHARACTER))}
     return kept, why
 
 

@@ -5,12 +5,13 @@ Invariant: what the client's view does not admit, or is not there any more, is n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from router.core.names.direct_names import direct_name
+from router.core.protocol.own_tools.router_tools import compact
 from router.core.text.raw_json import EMPTY_OBJECT, optional_text_of
 from router.core.text.sentences import cut_to_one_line, first_sentence
 from router.core.text.signatures import prompt_signature, signature
@@ -19,7 +20,7 @@ from router.core.views.searched import index_feed
 from router.messages.params import given, object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from msgspec import Raw
 
@@ -111,17 +112,23 @@ def _items(row: Instance, keys: Iterable[str]) -> _Items:
     return found
 
 
+MAX_READ_BYTES: Final = 65_536
+"""Of a schema: to read a longer one would hold up all calls. `mcp.router.describe` shows those."""
+
+_UNREAD: Final = "…"
+
+
 def in_brief(found: FoundItem) -> dict[str, Any]:
     """Return what a model has to read of a result before it chooses."""
     members = object_of(found.item.raw, "an item")
     described = optional_text_of(members, "description") or optional_text_of(members, "title")
     about = first_sentence(described or "")
     if found.found.kind == "tool":
-        schema = decoded(members.get("inputSchema"))
-        return {"name": found.name, "description": about, "signature": signature(schema)}
+        line = _line(members.get("inputSchema"), signature)
+        return {"name": found.name, "description": about, "signature": line}
     if found.found.kind == "prompt":
-        arguments = prompt_signature(decoded(members.get("arguments")))
-        return {"name": found.name, "description": about, "arguments": arguments}
+        line = _line(members.get("arguments"), prompt_signature)
+        return {"name": found.name, "description": about, "arguments": line}
     texts = {
         "name": cut_to_one_line(optional_text_of(members, "name") or ""),
         "description": about,
@@ -129,6 +136,11 @@ def in_brief(found: FoundItem) -> dict[str, Any]:
     }
     member = "uriTemplate" if found.is_template else "uri"
     return {member: found.name} | {key: text for key, text in texts.items() if text}
+
+
+def _line(raw: Raw | None, written: Callable[[Any], str]) -> str:
+    is_long = raw is not None and len(raw) > MAX_READ_BYTES
+    return _UNREAD if is_long else written(decoded(raw))
 
 
 def decoded(raw: Raw | None) -> Any:
@@ -139,7 +151,11 @@ def decoded(raw: Raw | None) -> Any:
         return None
 
 
-def schema_of(state: RoutingState, client: Client, found: FoundItem) -> Raw:
-    """Return the input schema of a tool, in the words of the client's era."""
+def schema_of(state: RoutingState, client: Client, found: FoundItem, max_bytes: int) -> Raw | None:
+    """Return the input schema of a tool, in the words of the client's era; None if it is longer."""
+    theirs = given(object_of(found.item.raw, "tool"), "inputSchema") or EMPTY_OBJECT
+    if len(theirs) > MAX_READ_BYTES:
+        return None
     tool = listings.direct_tool(state, client, found.row, found.item)
-    return given(object_of(tool.raw, "tool"), "inputSchema") or EMPTY_OBJECT
+    schema = given(object_of(tool.raw, "tool"), "inputSchema") or EMPTY_OBJECT
+    return schema if len(compact(schema)) <= max_bytes else None

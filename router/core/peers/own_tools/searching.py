@@ -16,7 +16,7 @@ from router.core.peers.feature_requests import start_for_lists
 from router.core.peers.own_tools import found_items
 from router.core.peers.own_tools.showing import lists_or_park
 from router.core.protocol.own_tools import search_tools
-from router.core.protocol.own_tools.router_tools import DESCRIBE, compact, spelled, text_result_of
+from router.core.protocol.own_tools.router_tools import DESCRIBE, spelled, text_result_of
 from router.core.state.instances import InstanceState
 from router.core.state.waiting.searches import Search
 from router.core.views.searched import index_feed
@@ -25,15 +25,17 @@ from router.messages.own_tools.search import SearchTools
 from router.messages.params import given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from router.core.state.clients import Client, ClientRequest
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.own_tools.search import ToolsFound
 
-MAX_SEARCHING: Final = 64
-"""Searches that may wait for the index; each takes it less than a millisecond, as a rule."""
+MAX_SEARCHING: Final = 256
+MAX_SEARCHING_OF_PRINCIPAL: Final = 64
+"""Searches that may wait for the index, of all and of one principal, which so leaves room for
+others; each takes it less than a millisecond, as a rule."""
 
 MAX_SCHEMA_BYTES: Final = 8192
 """Of the schema that comes with a result; a larger one is left to `mcp.router.describe`."""
@@ -61,8 +63,7 @@ def search(state: RoutingState, request: ClientRequest) -> None:
         rows = (instance,)
     forwarding.check_not_draining(state)
     searches = state.searches
-    if len(searches.waiting) >= MAX_SEARCHING:
-        raise RpcError(OVERLOADED, "Too many searches wait for their results; try again")
+    _check_room(searches.waiting.values(), client.principal.name)
     start_for_lists(state, client)
     addresses = index_feed.bring_up_to_date(state, rows)
     key = state.next_key()
@@ -71,6 +72,17 @@ def search(state: RoutingState, request: ClientRequest) -> None:
     names = sight.view.profile.tools
     effect = SearchTools(key, asked.query, addresses, names, asked.kind, asked.limit)
     state.effects.append(effect)
+
+
+def _check_room(waiting: Collection[Search], principal: str) -> None:
+    """Check that another search may wait.
+
+    Raises:
+        RpcError: -32015, too many do.
+    """
+    of_principal = sum(one.request.client.principal.name == principal for one in waiting)
+    if len(waiting) >= MAX_SEARCHING or of_principal >= MAX_SEARCHING_OF_PRINCIPAL:
+        raise RpcError(OVERLOADED, "Too many searches wait for their results; try again")
 
 
 def tools_found(state: RoutingState, event: ToolsFound) -> None:
@@ -102,8 +114,8 @@ def _answer_to(state: RoutingState, search: Search, event: ToolsFound) -> dict[s
     if not shown:
         value["hint"] = _hint(state, client, event.total, _LISTS[kind])
     elif kind == "tool" and event.is_clear and shown[0].found is event.found[0]:
-        schema = found_items.schema_of(state, client, shown[0])
-        if len(compact(schema)) <= MAX_SCHEMA_BYTES:
+        schema = found_items.schema_of(state, client, shown[0], MAX_SCHEMA_BYTES)
+        if schema is not None:
             value["schema"] = schema
         else:
             describe = spelled(DESCRIBE, client.spelling(state.settings.tool_names))

@@ -34,6 +34,9 @@ MAX_PARTS: Final = 200
 """Parts of instances that persons have; beyond them, the one that was searched longest ago is sent
 anew when it is searched again."""
 
+MAX_URI_CHARS: Final = 2000
+"""Of a resource that can be found: models read the URIs that are found, and repeat them."""
+
 
 def address_of(row: Instance) -> str:
     """Return the name by which the index knows a row: of an instance, or a part of it."""
@@ -126,6 +129,8 @@ def _has_any(catalog: Catalog) -> bool:
 class _Offered(Collection[Searchable]):
     """Everything that a row offers; of several items with one name or URI the first, as lists do.
 
+    Resources whose URIs are too long are left out.
+
     The members are made one by one while somebody reads them: to make those of thousands of tools
     at once would hold up all calls.
     """
@@ -145,7 +150,8 @@ class _Offered(Collection[Searchable]):
         for kind, items, shown in parts:
             listed: set[str] = set()
             for item in items:
-                if item.key not in listed:
+                is_long = kind == "resource" and len(item.key) > MAX_URI_CHARS
+                if item.key not in listed and not is_long:
                     listed.add(item.key)
                     yield Searchable(kind, item.key, shown(item.key), item.raw)
 

@@ -1,11 +1,14 @@
 """The arguments of tools in one line."""
 
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.core.text import signatures as subject
+from router.core.text.sentences import cut_to_one_line
 from router.core.text.signatures import MAX_CHARS, prompt_signature, signature
 
 
@@ -109,6 +112,36 @@ def test_a_signature_that_is_too_long_says_how_many_arguments_it_leaves_out() ->
     shown, _, rest = written.rpartition(", ")
     assert len(shown) <= MAX_CHARS
     assert rest == f"and {100 - len(shown.split(', '))} more"
+
+
+class Unread(list[Any]):
+    """A list of which only a slice may be read."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError
+
+
+class Unsplit(str):
+    """A text that may not be split."""
+
+    def removeprefix(self, prefix: str, /) -> str:
+        raise AssertionError(prefix)
+
+
+def test_long_values_and_references_are_not_read_to_their_end() -> None:
+    assert of_type({"enum": Unread(["x"] * 100)}) == "string"
+    assert of_type({"type": Unread(["string"] * 100)}) == "string"
+    assert of_type({"enum": ["x" * 100], "type": "string"}) == "string"
+    assert of_type({"$ref": Unsplit("#" + "/x" * 200)}) == "any"
+
+
+def test_of_many_arguments_only_those_are_read_for_which_there_is_room() -> None:
+    properties = {f"x{number}": True for number in range(1000)}
+    with mock.patch.object(subject, "cut_to_one_line", wraps=cut_to_one_line) as cut:
+        written = signature({"properties": properties})
+        assert written.endswith(f"and {1000 - written.count(':')} more")
+        prompt_signature([{"name": name} for name in properties])
+    assert cut.call_count < MAX_CHARS
 
 
 def test_names_are_bounded_and_printable() -> None:

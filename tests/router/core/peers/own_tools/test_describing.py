@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from router.messages.catalog import Item
 from router.messages.commands import Principal
 from router.messages.instances.exposure import NameFilter, Profile
-from tests.router.core.conversation import Conversation, spec
+from tests.router.core.conversation import Conversation, raw, spec
 from tests.router.core.peers.own_tools.searched import SCHEMA, describes, item, searching
 from tests.router.core.pins import pinning, store_works
 
@@ -131,6 +132,7 @@ def test_an_answer_that_is_too_long_says_how_to_get_the_rest() -> None:
         ({"outputSchema": {"description": "y" * 3000}}, "outputSchema", {"outputSchema"}),
         ({"inputSchema": {"description": "y" * 3000}}, "inputSchema", {"inputSchema"}),
         ({"description": "é" * 3000}, "inputSchema", {"inputSchema"}),
+        ({"title": "y" * 3000}, "title", {"inputSchema", "title"}),
     ],
 )
 def test_a_tool_that_alone_is_too_long_is_shown_without_what_takes_most(
@@ -144,6 +146,14 @@ def test_a_tool_that_alone_is_too_long_is_shown_without_what_takes_most(
     assert not without & shown.keys()
     assert "a__one has " in asked.text["note"]
     assert left_out in asked.text["note"]
+
+
+def test_a_resource_of_a_long_name_is_shown_with_its_beginning() -> None:
+    talk = Conversation(view="search", help_limit_bytes=1500)
+    long = {"uri": "x:1", "name": "y" * 3000, "mimeType": "z" * 3000}
+    talk.with_instance("a", resources=[Item("x:1", raw(long))])
+    (shown,) = describes(talk.client(), "x:1").text["tools"]
+    assert (shown["uri"], shown["name"][:3], "mimeType" in shown) == ("x:1", "yyy", False)
 
 
 @pytest.mark.parametrize("permission", ["read", "call", "admin"])

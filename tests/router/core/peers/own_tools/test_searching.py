@@ -56,6 +56,15 @@ def test_a_schema_that_is_long_is_left_to_describe() -> None:
     assert "mcp.router.describe shows it" in asked.text["hint"]
 
 
+def test_arguments_that_would_take_long_to_read_are_left_to_describe() -> None:
+    schema = {"properties": {f"argument{number}": {} for number in range(10_000)}}
+    talk = searching(item("file", inputSchema=schema))
+    asked = searches(talk.client())
+    talk.found("file", is_clear=True)
+    assert asked.text["tools"][0]["signature"] == "…"
+    assert "mcp.router.describe shows it" in asked.text["hint"]
+
+
 def test_the_index_is_asked_for_what_the_client_asks_and_sees() -> None:
     profile = Profile("search", ("a", "b"), NameFilter(deny=("*__rm",)))
     talk = Conversation(profiles={"work": profile})
@@ -227,6 +236,14 @@ def test_searches_beyond_a_limit_are_shed(monkeypatch: pytest.MonkeyPatch) -> No
     assert second.tool_error[0] == "OVERLOADED"
     talk.found("file")
     assert first.text["found"] == "1 of 7 tools"
+
+
+def test_who_has_too_many_searches_wait_leaves_room_for_others() -> None:
+    talk = searching()
+    alice, bob = (talk.client(principal=Principal(name, EVERYTHING.permissions)) for name in "ab")
+    asked = [searches(alice) for _ in range(subject.MAX_SEARCHING_OF_PRINCIPAL + 1)]
+    assert asked.pop().tool_error[0] == "OVERLOADED"
+    assert all(each.is_waiting for each in (*asked, searches(bob)))
 
 
 @pytest.mark.parametrize("permission", ["read", "call", "admin"])

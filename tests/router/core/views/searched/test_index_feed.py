@@ -52,6 +52,13 @@ def test_everything_that_a_row_offers_is_sent_before_the_search() -> None:
     assert offered[0] != offered[1]
 
 
+def test_resources_of_which_nobody_can_repeat_the_uri_are_not_sent() -> None:
+    talk = Conversation(view="search")
+    talk.with_instance("a", resources=["x:1", "x:" + "2" * index_feed.MAX_URI_CHARS])
+    searches(talk.client())
+    assert rows(talk) == [("a", ["x:1"])]
+
+
 def test_only_what_has_changed_is_sent_again() -> None:
     talk = searching()
     upstream = talk.with_instance("b", "echo")
