@@ -102,6 +102,8 @@ def test_the_tools_that_manage_instances_count() -> None:
     talk = Conversation(**AUTO, allow_instance_management=True)
     talk.with_upstreams("a", tools=("echo",))
     assert chosen(talk, enters(talk))[0] == "search"
+    talk.configured()
+    assert chosen(talk, enters(talk)) == ("search", "more than 200 tokens")
 
 
 def test_tools_that_there_is_no_time_to_count_are_taken_for_average_ones(
