@@ -26,10 +26,10 @@ _CONTINUATIONS: Final = bytes(range(0x80, 0xC0))
 
 def _class_of(byte: int) -> str:
     if byte >= 0x80:
-        # Most of Chinese, Japanese and Korean begins with E3 to ED; E2 begins dashes and quotes. CE to
-        # E0 begin Greek, Cyrillic, Hebrew, Arabic, and the scripts of India and Thailand.
+        # CE to E0 begin Greek, Cyrillic, Hebrew, Arabic, and the scripts of India and Thailand.
         if 0xCE <= byte <= 0xE0:
             return "s"
+        # Most of Chinese, Japanese and Korean begins with E3 to ED; E2 begins dashes and quotes.
         return "z" if 0xE3 <= byte <= 0xED else "o"
     character = chr(byte)
     if character.isdigit():
