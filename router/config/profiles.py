@@ -25,17 +25,20 @@ if TYPE_CHECKING:
 DEFAULT_VIEWS: Final = ("router", "direct", "search", "auto")
 """Views that need no definition, by the names that `server.view` and `--view` have for them."""
 
+_NO_PROFILE: Final = ("router", "direct")
+"""Those whose names no profile may have. Profiles called "search" and "auto" come before the views
+of these names, which were added later."""
+
 _GLOB_CHARACTERS: Final = frozenset("*?")
 
 
 def is_profile_name(text: str) -> bool:
     """Return whether a profile may have this name."""
-    return is_name(text) and text not in DEFAULT_VIEWS
+    return is_name(text) and text not in _NO_PROFILE
 
 
 PROFILE_NAME_RULE: Final = (
-    f"as its name {NAME_RULE.removeprefix('expected ')}, and not "
-    '"router", "direct", "search" or "auto"'
+    f'as its name {NAME_RULE.removeprefix("expected ")}, and not "router" or "direct"'
 )
 ProfileName: TypeAlias = Annotated[str, Check(PROFILE_NAME_RULE, is_profile_name)]
 
@@ -112,17 +115,30 @@ def find_shared_names(
             yield ConfigError(f"{file}: profiles.{name}", problem)
 
 
+def may_be_instance(view: str | None, profiles: Collection[str]) -> bool:
+    """Return whether `--view` may name an instance, whatever else it may name."""
+    return view is not None and view not in (*_NO_PROFILE, *profiles)
+
+
 def find_unknown_view(
     view: str | None, profiles: Collection[str], instances: Collection[str]
 ) -> Iterator[ConfigError]:
-    """Yield an error if no view has the name that the command line gives with `--view`.
+    """Yield an error if `--view` names no view, or a kind of view and an instance as well.
+
+    Such a name was that of the instance before there was this kind of view, which shows more.
 
     Args:
         view: the name; None if the option is not given.
         profiles: the names in `profiles`.
         instances: the names of the instances.
     """
-    if view is None or view in (*DEFAULT_VIEWS, *profiles, *instances):
+    if view is None or not may_be_instance(view, profiles):
+        return
+    if view in DEFAULT_VIEWS and view in instances:
+        problem = f'"{view}" is a kind of view, and an instance has this name too'
+        way_out = "rename the instance, or name a profile that shows it"
+        yield ConfigError("--view", f"{problem}; {way_out}")
+    if view in (*DEFAULT_VIEWS, *instances):
         return
     names = (*DEFAULT_VIEWS, *profiles, *instances)
     meant = likely_meant(view, names)

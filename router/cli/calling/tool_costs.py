@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from router.cli.rest_api.rest_client import RestApi
 
 ADVICE: Final = (
-    'Estimates. An entry\'s "tools" saves what a tool costs with "deny", '
-    'and the last column with "describe", if only the first sentence stays.'
+    'Estimates. Under "tools" in the entry of an instance, "deny" saves all that a tool costs; '
+    '"describe" with its first sentence alone saves what DESCRIBE SAVES says.'
 )
 
 

@@ -14,7 +14,7 @@ from router.access.admission import check_exposures
 from router.cli.local.login_checks import login_notes
 from router.config.code_extra import INSTALL, PROBLEM, find_missing_extra
 from router.config.options import merge, with_data_folder
-from router.config.profiles import find_shared_names, find_unknown_view
+from router.config.profiles import find_shared_names, find_unknown_view, may_be_instance
 from router.config.security.tokens import SHORTEST_TOKEN, find_short_tokens
 from router.config.settings import Settings, settings_or_defaults
 from router.core.names.exposed_catalog import expose
@@ -83,16 +83,17 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
 def check_view(
     options: Options, settings: Settings, paths: Paths, environ: Mapping[str, str]
 ) -> None:
-    """Check that there is the view that `--view` names. Blocks on disk where it is no profile.
+    """Check that there is one view that `--view` names. Blocks on disk where it is no profile.
 
     Raises:
-        ConfigError: there is none; its text names those there are.
+        ConfigError: there is none, or an instance has the name too; its text names the way out.
     """
     view = options.view
-    for _ in find_unknown_view(view, settings.profiles, ()):
-        specs = load_instances(paths.data, environ, secrets_file=paths.secrets).specs
-        for error in find_unknown_view(view, settings.profiles, [spec.name for spec in specs]):
-            raise error
+    if not may_be_instance(view, settings.profiles):
+        return
+    specs = load_instances(paths.data, environ, secrets_file=paths.secrets).specs
+    for error in find_unknown_view(view, settings.profiles, [spec.name for spec in specs]):
+        raise error
 
 
 def _read_settings(

@@ -85,7 +85,7 @@ def _views(parsed_args: argparse.Namespace, **_: object) -> Iterable[str]:
     _paths, settings = _paths_and_settings(parsed_args)
     from router.config.profiles import DEFAULT_VIEWS
 
-    return [*DEFAULT_VIEWS, *settings.profiles, *_instances(parsed_args)]
+    return dict.fromkeys([*DEFAULT_VIEWS, *settings.profiles, *_instances(parsed_args)])
 
 
 def _clients(**_: object) -> Iterable[str]:

@@ -124,12 +124,20 @@ def _settings(arguments: argparse.Namespace, paths: Paths) -> tuple[Settings, Pa
     settings = settings_as_written(paths.config)
     paths = with_data_folder(paths, options, settings.watcher.watch_path)
     if options.view in DEFAULT_VIEWS and not arguments.standalone:
-        problem = f"{options.view} has no place of its own"
-        way_out = "name a profile or an instance, set server.view in config.json, or --standalone"
-        raise ConfigError("--view", f"{problem}; {way_out}")
-    if options.view is not None:
+        _check_place(options.view, settings, paths)
+    elif options.view is not None:
         check_view(options, settings, paths, os.environ)
     return settings, paths
+
+
+def _check_place(view: str, settings: Settings, paths: Paths) -> None:
+    from router.instance_files.reader import load_instances
+
+    specs = load_instances(paths.data, os.environ, secrets_file=paths.secrets).specs
+    if view not in (*settings.profiles, *(spec.name for spec in specs)):
+        problem = f"{view} has no place of its own"
+        way_out = "name a profile or an instance, set server.view in config.json, or --standalone"
+        raise ConfigError("--view", f"{problem}; {way_out}")
 
 
 def _router(arguments: argparse.Namespace, settings: Settings, paths: Paths) -> LinkedRouter:
@@ -182,7 +190,8 @@ def _plans(
             return [], True
     own = OwnAddresses.from_settings(settings)
     known = _known(settings, paths) if arguments.move else None
-    seen = _seen(arguments.view or settings.server.view, settings)
+    is_place = arguments.view is not None and not arguments.standalone
+    seen = _seen(arguments.view or settings.server.view, settings, is_place=is_place)
     plans: list[FilePlan] = []
     for target in targets:
         try:
@@ -200,14 +209,14 @@ def _without_absent_relatives(targets: list[Target], names: Sequence[str]) -> li
     return [target for target in targets if target.is_here or target.client.family not in here]
 
 
-def _seen(view: str, settings: Settings) -> tuple[str, ...]:
-    """Return patterns of the names of the instances in a view."""
+def _seen(view: str, settings: Settings, *, is_place: bool) -> tuple[str, ...]:
+    """Return patterns of the names of the instances in a view, or at the place of this name."""
     from router.config.profiles import DEFAULT_VIEWS
 
-    if view in DEFAULT_VIEWS:
-        return ("*",)
     profile = settings.profiles.get(view)
-    return (view,) if profile is None else profile.instances
+    if profile is not None:
+        return profile.instances
+    return ("*",) if view in DEFAULT_VIEWS and not is_place else (view,)
 
 
 def _plan(

@@ -175,17 +175,21 @@ def _counted(
     budget, limit, is_exact = Budget(MAX_BYTES_AT_ONCE), state.settings.name_limit, True
     tokens, tools = _of_management(state, view)
     for row in seen:
-        costs = costs_of(row, limit)
+        costs, listed = costs_of(row, limit), set[str]()
         for item in row.offers.catalog.tools:
-            if not view.admits_tool(row.name, item.key, limit):
+            # A server may list a name twice; a view does not.
+            if item.key in listed or not view.admits_tool(row.name, item.key, limit):
                 continue
+            listed.add(item.key)
             counted = costs.count(row, item, budget)
             if counted is None:
                 counted, is_exact = round(len(item.raw) * TOKENS_A_BYTE), False
             tokens, tools = tokens + counted, tools + 1
             if most is not None and tokens > most:
                 return ListCost(tokens, tools, True, state.settings, offers), is_exact
-    return ListCost(tokens, tools, False, state.settings, offers), is_exact
+    # The router's own tools alone may cost more.
+    is_beyond = most is not None and tokens > most
+    return ListCost(tokens, tools, is_beyond, state.settings, offers), is_exact
 
 
 def _of_management(state: RoutingState, view: View) -> tuple[int, int]:

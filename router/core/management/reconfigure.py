@@ -63,6 +63,7 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
     state.instances = Instances(
         {name: _configured(state, before.by_name.get(name), spec) for name, spec in wanted.items()}
     )
+    state.are_instances_known = True
     state.known.clear()
     state.counts.configure(wanted)
     state.forget_sights()

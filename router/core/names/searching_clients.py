@@ -3,8 +3,8 @@
 Such a client is best listed all tools, however many there are: it keeps them from its model until
 they are needed, and knows better than the router what its model has seen.
 
-A client that does so for some models only, or only beyond some number of tools, is not here: its
-other models would have to read everything. So these are not, or not yet:
+A client that offers models of several makers, and searches with those of one, is not here: the
+others would have to read everything. So these are not, or not yet:
 
 - VS Code searches with some models, by a setting: https://github.com/microsoft/vscode/issues/312641
 - GitHub Copilot's command line searches with models of one maker:
@@ -25,6 +25,7 @@ _SEARCHING: Final[tuple[tuple[str, tuple[int, ...]], ...]] = (
     # Claude Code 2.1.7: "Enabled MCP tool search auto mode by default for all users", beyond a
     # tenth of the context. https://github.com/anthropics/claude-code/blob/main/CHANGELOG.md
     # Later versions hold back all tools of servers: https://code.claude.com/docs/en/mcp
+    # Haiku models do not search: https://code.claude.com/docs/en/agent-sdk/tool-search
     ("claude-code", (2, 1, 7)),
     # Codex 0.142.2 holds back all tools of servers wherever its model can search, and lists them
     # where it cannot. https://github.com/openai/codex/pull/29486

@@ -13,7 +13,7 @@ from router.core.protocol import server_features
 from router.core.protocol.bridging import NOT_CACHED, SERVER_INFO_KEY, negotiate
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of, text_of
 from router.core.views.instance_views import instructions
-from router.core.views.list_choice import listed_as
+from router.core.views.list_choice import listed_as, may_search_later
 from router.messages.frames import NO_RAW
 from router.messages.params import given, object_of
 from router.messages.revisions import REVISIONS
@@ -70,6 +70,8 @@ def _instructions(state: RoutingState, client: Client) -> str:
     said = ((row.name, instructions(row)) for row in seen if row.known is not None)
     spelling = client.spelling(state.settings.tool_names)
     listed = listed_as(state, client, view) if view.is_direct else None
+    if listed == "direct" and may_search_later(state, client, view):
+        listed = "auto"
     return server_features.instructions(view.profile, said, spelling, listed)
 
 

@@ -46,6 +46,8 @@ _DIRECT_PREAMBLE: Final = (
     "{instance}__{name}."
 )
 
+_IF_SEARCHED: Final = " If they are not listed, mcp.router.search finds them."
+
 
 def capabilities(profile: Profile, revision: str) -> dict[str, Any]:
     """Return the capabilities of a `router` or `direct` view.
@@ -93,7 +95,8 @@ def instructions(
         profile: its own instructions replace all others.
         servers: the name and the instructions of each instance of the view.
         spelling: of the router's own tools.
-        listed_as: the kind of list of tools that the client gets; None for that of the view.
+        listed_as: the kind of list of tools that the client gets, "auto" if that is open; None for
+            that of the view.
     """
     if profile.instructions is not None:
         return profile.instructions
@@ -107,6 +110,8 @@ def instructions(
 
         return router_tools.spelled(search_tools.INSTRUCTIONS[listed], spelling)
     text = _DIRECT_PREAMBLE
+    if listed == "auto":
+        text += router_tools.spelled(_IF_SEARCHED, spelling)
     for name, said in servers:
         if said and said.strip():
             text += f"\n\n## {name}\n\n{cut_to(said.strip(), MAX_OF_SERVER_CHARS)}"

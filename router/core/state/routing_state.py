@@ -98,6 +98,7 @@ class RoutingState(Struct):
         now_s: monotonic second of the event that is being handled.
         effects: the effects decided for that event so far, in order.
         instances: the configured instances.
+        are_instances_known: False until it was told for the first time which there are.
         client_sessions: the sessions of instances that have one for each client.
         replicas: the replicas of all instances, by the names that the supervisor knows.
         known: the servers of instances that are about to be configured, by instance name.
@@ -146,6 +147,7 @@ class RoutingState(Struct):
     now_s: float = 0.0
     effects: list[Effect] = []
     instances: Instances = field(default_factory=Instances)
+    are_instances_known: bool = False
     client_sessions: ClientSessions = field(default_factory=ClientSessions)
     replicas: dict[str, Instance] = {}
     known: dict[str, KnownServer] = {}

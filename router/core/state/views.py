@@ -234,18 +234,16 @@ _DEFAULTS: Final[dict[str, Profile]] = {
     "search": Profile("search"),
     "auto": Profile("auto"),
 }
-"""The views that need no definition (`config.profiles.DEFAULT_VIEWS`)."""
+"""The views that need no definition (`config.profiles.DEFAULT_VIEWS`). Profiles come first."""
 
 
 def _view(place: str | None, settings: CoreSettings, instances: Instances) -> View | None:
-    if place is None:
-        place = settings.view
-        default = _DEFAULTS.get(place)
-        if default is not None:
-            return View(default)
-    profile = settings.profiles.get(place)
+    name = settings.view if place is None else place
+    profile = settings.profiles.get(name)
     if profile is not None:
         return View(profile, profile.instances[0] if profile.expose == "transparent" else None)
-    if place in instances.by_name:
-        return View(Profile("transparent"), place)
+    if place is None and name in _DEFAULTS:
+        return View(_DEFAULTS[name])
+    if name in instances.by_name:
+        return View(Profile("transparent"), name)
     return None

@@ -26,6 +26,9 @@ _CONTINUATIONS: Final = bytes(range(0x80, 0xC0))
 
 def _class_of(byte: int) -> str:
     if byte >= 0x80:
+        # CE to E0 begin Greek, Cyrillic, Hebrew, Arabic, and the scripts of India and Thailand.
+        if 0xCE <= byte <= 0xE0:
+            return "s"
         # Most of Chinese, Japanese and Korean begins with E3 to ED; E2 begins dashes and quotes.
         return "z" if 0xE3 <= byte <= 0xED else "o"
     character = chr(byte)
@@ -53,14 +56,15 @@ _A_RUN_OF_MARKS: Final = 0.88
 _FOUR_MARKS_IN_A_ROW: Final = 0.68
 _TWO_SPACES: Final = 0.1
 _AN_EAST_ASIAN_CHARACTER: Final = 0.67
+_A_LETTER_OF_ANOTHER_SCRIPT: Final = 0.35
 _ANOTHER_CHARACTER: Final = 1.0
 
 
 def estimate_tokens(text: bytes | Raw) -> int:
     """Return an estimate of the tokens of a text in UTF-8, such as a tool as JSON."""
     text = bytes(text)
-    if b"\\u" in text:
-        text = _unescaped(text)
+    if any(mark in text for mark in _REWRITTEN):
+        text = _rewritten(text)
     classes = text.translate(_CLASSES, _CONTINUATIONS)
     count = classes.count
     letters, marks = classes.translate(_LETTERS), classes.translate(_MARKS)
@@ -76,12 +80,20 @@ def estimate_tokens(text: bytes | Raw) -> int:
         + count(b"  ") * _TWO_SPACES
     )
     if not text.isascii():
-        tokens += count(b"z") * _AN_EAST_ASIAN_CHARACTER + count(b"o") * _ANOTHER_CHARACTER
+        tokens += (
+            count(b"z") * _AN_EAST_ASIAN_CHARACTER
+            + count(b"s") * _A_LETTER_OF_ANOTHER_SCRIPT
+            + count(b"o") * _ANOTHER_CHARACTER
+        )
     return round(tokens)
 
 
-def _unescaped(text: bytes) -> bytes:
-    """Return JSON with its characters as themselves, as clients pass them on to models."""
+_REWRITTEN: Final = (b"\\u", b'": ', b"\n")
+"""Escaped characters, and white space between the values of JSON."""
+
+
+def _rewritten(text: bytes) -> bytes:
+    """Return JSON without both, as clients write it anew for models."""
     try:
         return msgspec.json.encode(msgspec.json.decode(text))
     except (msgspec.MsgspecError, RecursionError):

@@ -7,6 +7,7 @@ Invariants:
 
 - A session keeps its choice, whatever changes meanwhile. Only "direct" that was chosen while some
   instances had never been listed is chosen anew, until all have been.
+- Nothing is chosen before it is known which instances there are, as during a handshake at start.
 - A request without a session has a choice of its own; a call needs none.
 """
 
@@ -55,6 +56,8 @@ def listed_as(state: RoutingState, client: Client, view: View) -> Expose:
     kept = client.list_choice
     if kept is not None and kept.is_final:
         return kept.kind
+    if not state.are_instances_known:
+        return "direct"
     choice = _choose(state, client, view)
     if client.id not in state.clients:
         return choice.kind  # Somebody asks what a client would get.
@@ -65,6 +68,13 @@ def listed_as(state: RoutingState, client: Client, view: View) -> Expose:
             _log(state, choice)
         client.list_choice = choice
     return choice.kind
+
+
+def may_search_later(state: RoutingState, client: Client, view: View) -> bool:
+    """Return whether it is open if a client that is listed all tools now will search them later."""
+    choice = client.list_choice
+    is_open = choice is not None and not choice.is_final
+    return view.expose == "auto" and (is_open or not state.are_instances_known)
 
 
 def choice_for_anybody(

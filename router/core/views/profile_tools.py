@@ -103,7 +103,8 @@ def costs(state: RoutingState, principal: Principal, instance: str | None) -> di
     for row in rows:
         by_name = tool_costs.costs_of(row, limit).by_name
         items = () if view is None else listings.admitted_tools(state, view, row)
-        tools = [(by_name[item.key], row, item) for item in items if item.key in by_name]
+        once = {item.key: item for item in items if item.key in by_name}
+        tools = [(by_name[key], row, item) for key, item in once.items()]
         counted += tools
         tokens = sum(tokens for tokens, *_ in tools)
         instances.append({"name": row.name, "tools": len(tools), "tokens": tokens})

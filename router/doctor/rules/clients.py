@@ -102,7 +102,7 @@ def _problems(server: FoundServer, title: str, facts: Facts) -> Iterator[str]:
         live = " and ".join(map(str, sorted(_live_ports(facts))))
         yield f"leads {title} to port {port}, and this router is at {live}"
     if len(steps) > 1:
-        yield from _problems_of_view(steps[1], facts)
+        yield from _problems_of_view(steps[1], facts, others=())
     speaks = next((one.speaks for one in CLIENTS if one.name == server.client), None)
     if speaks is not None and not speaks - {"stdio"}:
         yield f"is a URL, and {title} starts commands alone"
@@ -119,12 +119,12 @@ def _problems_of_command(entry: dict[str, Any], facts: Facts) -> Iterator[str]:
         yield f"starts {command}, which is not on the PATH"
     for word, following in pairwise(_words(entry)):
         if word == "--view":
-            yield from _problems_of_view(following, facts)
+            yield from _problems_of_view(following, facts, others=DEFAULT_VIEWS)
 
 
-def _problems_of_view(name: str, facts: Facts) -> Iterator[str]:
+def _problems_of_view(name: str, facts: Facts, others: tuple[str, ...]) -> Iterator[str]:
     names = (*facts.settings.profiles, *(spec.name for spec in facts.specs))
-    if name not in (*names, *DEFAULT_VIEWS):
+    if name not in (*names, *others):
         yield f"asks for the view '{name}', which is not there{did_you_mean(name, names)}"
 
 

@@ -25,14 +25,20 @@ Expose: TypeAlias = Literal["router", "direct", "transparent", "search", "auto",
 
 
 @functools.lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Return one expression for all of these that have wildcards; None if none has."""
+    wild = [_expression(pattern) for pattern in patterns if has_wildcard(pattern)]
+    return re.compile("|".join(wild), re.DOTALL) if wild else None
+
+
+def _expression(pattern: str) -> str:
     first, *parts = map(_literal, pattern.split("*"))
     if not parts:
-        return re.compile(first, re.DOTALL)
+        return first
     # The earliest place for a part is always as good as a later one. Atomic groups keep it, so that
     # no name takes long, however many `*` there are.
     middle = "".join(f"(?>.*?{part})" for part in parts[:-1])
-    return re.compile(f"{first}{middle}.*{parts[-1]}", re.DOTALL)
+    return f"{first}{middle}.*{parts[-1]}"
 
 
 def _literal(part: str) -> str:
@@ -42,9 +48,10 @@ def _literal(part: str) -> str:
 def matches_any(name: str, patterns: tuple[str, ...]) -> bool:
     """Return whether a name matches one of these patterns as a whole, in the same case."""
     # Long lists hold plain names mostly, which are compared without being compiled.
-    return name in patterns or any(
-        _compiled(pattern).fullmatch(name) for pattern in patterns if has_wildcard(pattern)
-    )
+    if name in patterns:
+        return True
+    wild = _compiled(patterns)
+    return wild is not None and wild.fullmatch(name) is not None
 
 
 def has_wildcard(pattern: str) -> bool:

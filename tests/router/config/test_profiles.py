@@ -25,10 +25,7 @@ RULE = (
     "expected letters, digits, _, - and CJK letters, at most 100, not beginning with -, and no "
     "device of Windows such as con"
 )
-NAME_RULE = (
-    f"expected as its name {RULE.removeprefix('expected ')}, and not "
-    '"router", "direct", "search" or "auto"'
-)
+NAME_RULE = f'expected as its name {RULE.removeprefix("expected ")}, and not "router" or "direct"'
 ONE_INSTANCE = (
     'with "expose": "transparent", expected the name of exactly one instance, without * and ?'
 )
@@ -192,9 +189,24 @@ def test_name_of_a_profile_and_an_instance_is_an_error_that_names_both() -> None
     ]
 
 
-@pytest.mark.parametrize("view", [None, "router", "direct", "work", "files"])
+@pytest.mark.parametrize("view", [None, "router", "direct", "search", "auto", "work", "files"])
 def test_view_of_the_command_line_is_a_default_a_profile_or_an_instance(view: str | None) -> None:
     assert list(find_unknown_view(view, ["work"], ["files"])) == []
+
+
+def test_view_of_the_command_line_is_not_both_a_kind_of_view_and_an_instance() -> None:
+    assert [str(one) for one in find_unknown_view("search", ["work"], ["search"])] == [
+        '--view: "search" is a kind of view, and an instance has this name too; rename the '
+        "instance, or name a profile that shows it"
+    ]
+    assert list(find_unknown_view("search", ["search"], ["search"])) == []
+    assert list(find_unknown_view("direct", [], ["direct"])) == []
+
+
+@pytest.mark.parametrize("name", ["search", "auto"])
+def test_profile_may_have_the_name_of_a_view_that_came_later(config: Path, name: str) -> None:
+    value = {"server": {"view": name}, "profiles": {name: {"instances": ["a"]}}}
+    assert load_settings(write(config, value)).profiles[name].instances == ("a",)
 
 
 def test_unknown_view_of_the_command_line_is_an_error_that_names_those_there_are() -> None:

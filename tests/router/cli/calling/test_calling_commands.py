@@ -112,8 +112,8 @@ def test_costs_are_shown_by_tool_instance_and_view(
         "100     100        1      work (direct)\n"
         "\n"
         "12 tools, about 12,500 tokens\n"
-        'Estimates. An entry\'s "tools" saves what a tool costs with "deny", and the last column '
-        'with "describe", if only the first sentence stays.\n'
+        'Estimates. Under "tools" in the entry of an instance, "deny" saves all that a tool costs; '
+        '"describe" with its first sentence alone saves what DESCRIBE SAVES says.\n'
     )
 
 

@@ -196,7 +196,7 @@ def test_profile_called_like_an_instance_is_a_problem_that_names_both(paths: Pat
 def test_view_of_the_command_line_has_to_be_there(paths: Paths) -> None:
     configure(paths, profiles={"work": {}})
     add(paths, "git", '{"command": "c"}')
-    for view in ("router", "direct", "work", "git"):
+    for view in ("router", "direct", "search", "auto", "work", "git"):
         assert found(paths, Options(view=view)).problems == ()
     assert found(paths, Options(view="x")).problems == (
         '--view: there is no view "x"; there are router, direct, search, auto, '

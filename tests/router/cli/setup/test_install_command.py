@@ -177,6 +177,18 @@ def test_a_view_is_the_place_of_its_name(
     assert b'"http://127.0.0.1:3000/mcp/work"' in cursor.read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["a profile", "an instance"])
+def test_the_name_of_a_kind_of_view_may_be_a_place(home: Path, cursor: Path, kind: str) -> None:
+    if kind == "a profile":
+        (home / "config.json").write_text(json.dumps({"profiles": {"search": {}}}))
+    else:
+        (home / "data" / "search").mkdir(parents=True)
+        entry = '{"name": "search", "command": "c"}'
+        (home / "data" / "search" / "mcp_settings.json").write_text(entry)
+    assert main(["install", "cursor", "--view", "search", "--yes"]) == 0
+    assert b'"http://127.0.0.1:3000/mcp/search"' in cursor.read_bytes()
+
+
 def test_standalone_is_a_router_of_its_own(cursor: Path) -> None:
     assert main(["install", "cursor", "--standalone", "--yes"]) == 0
 

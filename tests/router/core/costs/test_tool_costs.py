@@ -8,6 +8,7 @@ from router.core.costs import tool_costs
 from router.core.costs.tool_costs import costs_of, count_tools, list_cost, tokens_of
 from router.core.text.token_estimates import estimate_tokens
 from router.messages.catalog import Item
+from router.messages.commands import ShowCosts, ShowViewCost
 from router.messages.instances.exposure import Profile
 from tests.router.core.conversation import Conversation, raw
 
@@ -41,13 +42,18 @@ def test_a_tool_costs_its_name_description_and_input_schema() -> None:
 
 
 def test_a_tool_that_is_listed_twice_is_counted_once() -> None:
-    talk = Conversation()
+    talk = Conversation(view="direct")
     twice = item(description="Reads.")
     talk.with_instance("a", twice, twice)
     assert count_tools(talk.state, talk.state.instances)
     costs = costs_of(talk.state.instances.by_name["a"], 48)
     assert list(costs.by_name) == ["t"]
     assert costs.total == costs.by_name["t"]
+    view = talk.admin_asks(ShowViewCost(None)).answer
+    assert view["tools"] == 1
+    assert view["tokens"] == costs.total
+    shown = talk.admin_asks(ShowCosts()).answer
+    assert (shown["total_tokens"], len(shown["dearest"])) == (costs.total, 1)
 
 
 def test_counts_are_kept_until_the_list_or_the_limit_of_names_changes() -> None:

@@ -45,6 +45,12 @@ def test_the_default_view_may_be_a_profile_or_an_instance() -> None:
     assert found(None, settings("a"), "a").instance == "a"
 
 
+def test_a_profile_comes_before_a_kind_of_view_and_that_before_an_instance() -> None:
+    assert found(None, settings("auto", auto=WORK)).profile is WORK
+    assert found(None, settings("auto"), "auto").expose == "auto"
+    assert found("auto", settings("auto"), "auto").instance == "auto"
+
+
 def test_a_place_is_a_profile_or_else_an_instance() -> None:
     chosen = settings(work=WORK, a=WORK, only=ONLY_A)
     assert found("work", chosen).profile is WORK

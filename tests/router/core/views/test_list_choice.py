@@ -102,6 +102,8 @@ def test_the_tools_that_manage_instances_count() -> None:
     talk = Conversation(**AUTO, allow_instance_management=True)
     talk.with_upstreams("a", tools=("echo",))
     assert chosen(talk, enters(talk))[0] == "search"
+    talk.configured()
+    assert chosen(talk, enters(talk)) == ("search", "more than 200 tokens")
 
 
 def test_tools_that_there_is_no_time_to_count_are_taken_for_average_ones(
@@ -132,6 +134,28 @@ def test_direct_is_provisional_while_a_list_is_unknown() -> None:
     assert client.hears() == ["notifications/tools/list_changed"]
     client.lists()
     assert chosen(talk, client) == ("search", "more than 200 tokens")
+
+
+def test_nothing_is_chosen_before_the_instances_are_known() -> None:
+    talk = Conversation(**AUTO)
+    client = talk.client()
+    answer = client.asks("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}})
+    assert "If they are not listed, mcp.router.search finds them." in answer.result["instructions"]
+    assert (talk.logged, shown(talk)) == ([], [])
+    talk.with_upstreams("a", tools=MANY)
+    client.lists()
+    assert chosen(talk, client) == ("search", "more than 200 tokens")
+
+
+@pytest.mark.parametrize(("tools", "is_open"), [(("echo",), True), (MANY, False)])
+def test_instructions_say_whether_the_choice_is_open(
+    tools: tuple[str, ...], *, is_open: bool
+) -> None:
+    talk = Conversation(**AUTO)
+    talk.configured(spec("a"), spec("late"))
+    comes(talk, "a", *tools)
+    answer = talk.client().asks("initialize", {"protocolVersion": "2025-11-25"})
+    assert ("If they are not listed" in answer.result["instructions"]) is is_open
 
 
 def test_a_choice_that_was_made_with_all_lists_stays() -> None:

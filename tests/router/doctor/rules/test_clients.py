@@ -71,6 +71,14 @@ def test_link_to_another_port_or_view_is_an_error() -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["search", "direct"])
+def test_a_kind_of_view_has_no_place_to_link_to(kind: str) -> None:
+    link = client(url=f"http://127.0.0.1:3000/mcp/{kind}")
+    (line,) = found(clients=link)
+    assert f"asks for the view '{kind}', which is not there" in line
+    assert found(clients=link, specs=(spec(kind),)) == []
+
+
 def test_port_that_the_running_router_found_is_live() -> None:
     owners = (PortOwner(3005, 7), PortOwner(3000, 8))
     moved = client(url="http://127.0.0.1:3005/mcp")
