@@ -32,6 +32,8 @@ MAX_PRINTED_BYTES: Final = 64 * 1024
 MAX_SHOWN_NAME: Final = 128
 """Characters of a name in the list of calls, which code may make up."""
 
+LOST_HINT: Final = "It may have had more in hand than fits into memory, such as long results"
+
 
 class Sandbox(Protocol):
     """See `sandboxes.Sandbox`."""
@@ -44,9 +46,9 @@ class Sandbox(Protocol):
 class Tools(Protocol):
     """See `inner_client.InnerClient`."""
 
-    async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any: ...
+    async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, str]: ...
 
-    async def search(self, query: str, limit: int) -> Any: ...
+    async def search(self, query: str, limit: int) -> dict[str, str]: ...
 
 
 class MadeCall(Struct):
@@ -119,7 +121,7 @@ class CodeRun:
                         self._begin_call(nursery, line)
             except SandboxLost as lost:
                 log.warning("%s during a run. If it does each time, install %s anew", lost, EXTRA)
-                self._report.fail(f"{lost}, and the code with it")
+                self._report.fail(f"{lost}, and the code with it. {LOST_HINT}")
                 self._open_calls += 1
             nursery.cancel_scope.cancel("the code has ended, and waits for no call")
         return self._open_calls == 0
@@ -152,7 +154,7 @@ class CodeRun:
         nursery.start_soon(self._call, key, name[:MAX_SHOWN_NAME], *call)
 
     async def _call(
-        self, key: int, name: str, method: Callable[..., Awaitable[Any]], *arguments: Any
+        self, key: int, name: str, method: Callable[..., Awaitable[dict[str, str]]], *arguments: Any
     ) -> None:
         """Carry out a call, and send the code its answer."""
         answer = await self._answer(key, name, method, *arguments)
@@ -161,7 +163,7 @@ class CodeRun:
             self._open_calls -= 1
 
     async def _answer(
-        self, key: int, name: str, method: Callable[..., Awaitable[Any]], *arguments: Any
+        self, key: int, name: str, method: Callable[..., Awaitable[dict[str, str]]], *arguments: Any
     ) -> dict[str, Any]:
         await trio.lowlevel.checkpoint()
         if len(self._report.calls) >= MAX_CALLS:
@@ -170,9 +172,9 @@ class CodeRun:
         self._report.calls.append(made)
         began_s = trio.current_time()
         try:
-            answer = {"answer": key, "value": await method(*arguments)}
+            answer = {"answer": key, **await method(*arguments)}
         except ToolFailed as failed:
             answer = {"answer": key, "error": str(failed)}
-        made.ok = "value" in answer
+        made.ok = "error" not in answer
         made.ms = round((trio.current_time() - began_s) * 1000, 1)
         return answer

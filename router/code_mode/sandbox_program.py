@@ -7,7 +7,8 @@ It reads lines of JSON from stdin and writes lines of JSON to stdout, one run af
 - `{"run": {"code": str, "timeout_s": float}}` begins a run. Then come, from here,
 - `{"printed": str}`, each at most `MAX_PRINTED_BYTES`, all together a little more;
 - `{"call": ID, "name": str, "arguments": {...}}` and `{"search": ID, "query": str, "limit": int}`,
-  each answered with `{"answer": ID, "value": ...}` or `{"answer": ID, "error": str}`;
+  each answered with `{"answer": ID, "text": str}`, `{"answer": ID, "json": str}`, which is JSON
+  that nobody has looked into, or `{"answer": ID, "error": str}`;
 - and at the end `{"result": ...}` or `{"failed": str}`.
 
 Why a process between the router and the sandbox: what the code hands out is unfolded here. A list
@@ -78,11 +79,13 @@ class Router:
 
     def _read(self) -> None:
         """Take lines as they come: while the sandbox is busy, only this sees the end of stdin."""
-        for line in sys.stdin.buffer:
-            self._lines.put(json.loads(line))
-        if sys.platform != "win32":
-            os.killpg(0, signal.SIGKILL)
-        os._exit(0)
+        try:
+            for line in sys.stdin.buffer:
+                self._lines.put(json.loads(line))
+        finally:  # Also when a line does not fit into memory: without this, nothing sees the end.
+            if sys.platform != "win32":
+                os.killpg(0, signal.SIGKILL)
+            os._exit(0)
 
     def receive(self) -> dict[str, Any]:
         """Return the next line, once it is there."""
@@ -162,11 +165,33 @@ def answer(step: Any, router: Router) -> Any:
 def settle(step: Any, router: Router) -> Any:
     """Wait for the first answer to what the code awaits."""
     line = router.receive()
+    return step.resume({line["answer"]: settled(line)})
+
+
+def settled(line: dict[str, Any]) -> dict[str, Any]:
+    """Return what a call gives to the code, or raises in it."""
+    if "text" in line:
+        return {"return_value": line["text"]}
     error = line.get("error")
-    settled: Any = {"return_value": line.get("value")}
-    if error is not None:
-        settled = {"exc_type": "RuntimeError", "message": error}
-    return step.resume({line["answer"]: settled})
+    if error is None:
+        try:
+            return {"return_value": decoded(line["json"])}
+        except (ValueError, RecursionError, MemoryError):
+            error = "The result is no JSON that code can take: it is wrong, too deep or too big"
+    return {"exc_type": "RuntimeError", "message": error}
+
+
+def decoded(text: str) -> Any:
+    """Return what JSON means.
+
+    Raises:
+        ValueError, RecursionError, MemoryError: nobody can say, or not within the limits.
+    """
+    value = json.loads(text)
+    if "\\ud" in text or "\\uD" in text:
+        # A server has cut a text in the middle of a character, and the sandbox takes no halves.
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    return value
 
 
 def call_tool(call: int, name: Any, arguments: Any = None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 import trio
+from msgspec import Raw
 
 from router.code_mode import sandboxes
 from router.code_mode.code_run import MAX_CALLS, CodeRun, RunReport
@@ -25,6 +26,14 @@ TIMEOUT_S = 60.0
 MEETING = 5
 """Calls of `meet` wait for so many."""
 
+ODD = {
+    "deep": "[" * 100_000 + "]" * 100_000,
+    "long number": "1" * 5000,
+    "no JSON": '{"a":',
+    "half a character": r'{"text": "\ud83d cut", "\uD83D": "\ud83d\ude00"}',
+}
+"""Name of a tool -> a result as a server may send it."""
+
 
 class FakeTools:
     """Tools that answer with what they were called with."""
@@ -33,7 +42,7 @@ class FakeTools:
         self.called: list[tuple[str, dict[str, Any]]] = []
         self.all_met = trio.Event()
 
-    async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any:
+    async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, str]:
         self.called.append((name, arguments))
         if len(self.called) == MEETING:
             self.all_met.set()
@@ -44,11 +53,11 @@ class FakeTools:
         if name == "meet":
             await self.all_met.wait()
         await trio.lowlevel.checkpoint()
-        return {"name": name, **arguments}
+        return {"json": ODD.get(name) or json.dumps({"name": name, **arguments})}
 
-    async def search(self, query: str, limit: int) -> Any:
+    async def search(self, query: str, limit: int) -> dict[str, str]:
         await trio.lowlevel.checkpoint()
-        return {"tools": [{"name": f"{query}-{limit}"}]}
+        return {"json": json.dumps({"tools": [{"name": f"{query}-{limit}"}]})}
 
 
 @asynccontextmanager
@@ -132,6 +141,33 @@ said
     assert failed.error.endswith("RuntimeError: it is broken")
     assert failed.printed == "before\n"
     assert str(os.getcwd()) not in failed.error
+
+
+async def test_odd_results_are_errors_in_the_code_or_come_as_far_as_they_make_sense() -> None:
+    code = f"""
+told = []
+for name in {list(ODD)}:
+    try:
+        told.append(await call_tool(name))
+    except RuntimeError as error:
+        told.append(str(error)[:35])
+told
+"""
+    (report,) = await run_all(code)
+    refused = "The result is no JSON that code can"
+    assert report.result == [*[refused] * 3, {"text": "? cut", "?": "😀"}], report.error
+
+
+async def test_a_sandbox_that_cannot_take_a_line_ends_at_once() -> None:
+    """Else nothing in it would see the death of the router."""
+    async with open_pool() as pool:
+        sandbox = await pool.take()
+        await until_it_runs(sandbox)
+        await sandbox.send({"answer": Raw(b"[")})
+        with pytest.raises(SandboxLost):
+            await sandbox.receive()
+        await until_it_is_gone(sandbox)
+        await sandbox.end()
 
 
 async def test_wrong_arguments_are_errors_in_the_code() -> None:
@@ -271,7 +307,7 @@ async def test_a_sandbox_whose_process_dies_is_lost() -> None:
         sandbox = await pool.take()
         os.kill(sandbox.pid, 9)
         report = await run_in(sandbox, "1")
-        assert report.error == "The sandbox has ended, and the code with it"
+        assert (report.error or "").startswith("The sandbox has ended, and the code with it")
         with pytest.raises(SandboxLost):
             await sandbox.send({"run": {"code": "x" * 100_000, "timeout_s": 1}})
         await sandbox.end()
