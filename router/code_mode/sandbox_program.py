@@ -224,7 +224,7 @@ def search(call: int, query: Any, limit: Any = 5) -> dict[str, Any]:
         raise TypeError("search: query must be a string, and limit an int")
     if len(query) > MAX_ARGUMENTS_BYTES // 2 or abs(limit) > sys.maxsize:
         raise ValueError("search: query is too long, or limit is too high")
-    return {"search": call, "query": query, "limit": limit}
+    return {"search": call, "query": query, "limit": int(limit)}
 
 
 OUTSIDE: Final[dict[str, Any]] = {"call_tool": call_tool, "search": search}

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import trio
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from transports.lines import LineSplitter
 
@@ -48,6 +48,23 @@ _PASSED_VARIABLES: Final = ("SYSTEMROOT",)
 
 class SandboxLost(Exception):
     """The process has ended, or said something that makes no sense."""
+
+
+class Line(Struct):
+    """A line from the program, which says in `sandbox_program` what each is.
+
+    Nothing else of it is believed: the code may have broken out.
+    """
+
+    printed: str | UnsetType = UNSET
+    call: int | UnsetType = UNSET
+    name: str = ""
+    arguments: dict[str, Any] = {}
+    search: int | UnsetType = UNSET
+    query: str = ""
+    limit: int = 0
+    result: Any = UNSET
+    failed: str | UnsetType = UNSET
 
 
 class Sandbox:
@@ -103,7 +120,7 @@ class Sandbox:
             except trio.BrokenResourceError:
                 raise SandboxLost("The sandbox has ended") from None
 
-    async def receive(self) -> dict[str, Any]:
+    async def receive(self) -> Line:
         """Return the next line.
 
         Raises:
@@ -118,7 +135,7 @@ class Sandbox:
         line = self._lines.pop(0)
         try:
             return _decode(line or b"")
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             raise SandboxLost("The sandbox makes no sense") from None
 
     async def end(self) -> None:
@@ -134,7 +151,7 @@ class Sandbox:
         await self._stdout.aclose()
 
 
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_decode: Final = msgspec.json.Decoder(Line).decode
 
 
 class _Rest(Struct, eq=False):

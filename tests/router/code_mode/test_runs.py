@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 import trio
 import trio.testing
 from msgspec import Raw
 
 from router.code_mode import runs as runs_module
+from router.code_mode.code_run import MAX_CALLS
 from router.code_mode.code_task import keep_running_code
 from router.code_mode.inner_client import MAX_VALUE_BYTES
+from router.code_mode.sandboxes import Line
 from router.messages.commands import Principal
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import ErrorResponse, Notification, Request, Response
@@ -21,8 +25,6 @@ from router.messages.own_tools.code_runs import CodeEnded, EndCode, RunCode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    import pytest
 
 TIMEOUT_S = 60.0
 CALLER = Principal("ann", instances=frozenset({"files"}))
@@ -194,11 +196,11 @@ class ScriptedSandbox:
     async def send(self, line: dict[str, Any]) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def receive(self) -> dict[str, Any]:
+    async def receive(self) -> Line:
         await trio.lowlevel.checkpoint()
         if not self.lines:
             await trio.sleep_forever()
-        return self.lines.pop(0)
+        return msgspec.convert(self.lines.pop(0), Line)
 
     async def end(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -240,6 +242,44 @@ async def test_the_time_of_a_run_counts_while_tools_are_called(
     assert report["printed"] == "begun\n"
     assert report["calls"] == [{"tool": "slow", "ok": None, "ms": None}]
     assert isinstance(router.events[-1], ClientClosed)
+    assert sandbox.has_ended
+    assert pool.given_back == []
+
+
+class FullSandbox(ScriptedSandbox):
+    """Calls without end, and takes no answers."""
+
+    heard = 0
+
+    async def send(self, line: dict[str, Any]) -> None:
+        await trio.sleep(0 if "run" in line else math.inf)
+
+    async def receive(self) -> Line:
+        await trio.lowlevel.checkpoint()
+        self.heard += 1
+        return Line(search=self.heard)
+
+
+async def test_a_sandbox_that_only_calls_is_not_heard_beyond_the_limit(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    sandbox = FullSandbox()
+    scripted(monkeypatch, sandbox)
+    async with running() as router:
+        report = await router.report("", timeout_s=5)
+    assert report["error"] == "TimeoutError: the code did not end within 5 s"
+    assert sandbox.heard == len(report["calls"]) + 1 == MAX_CALLS + 1
+
+
+@pytest.mark.parametrize("line", [{}, {"answer": 1}])
+async def test_a_sandbox_that_makes_no_sense_is_lost(
+    monkeypatch: pytest.MonkeyPatch, line: dict[str, Any]
+) -> None:
+    sandbox = ScriptedSandbox(line)
+    pool = scripted(monkeypatch, sandbox)
+    async with running() as router:
+        report = await router.report("")
+    assert report["error"].startswith("The sandbox makes no sense, and the code with it")
     assert sandbox.has_ended
     assert pool.given_back == []
 
