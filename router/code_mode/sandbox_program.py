@@ -1,6 +1,9 @@
 """Runs code of models in a sandbox, in a process of its own; the router never imports this file.
 
-    python -E -P sandbox_program.py
+    python -E -P sandbox_program.py [CONFINE FIELD...]
+
+CONFINE is the path of a file with a function `confine`, which gets the fields: see
+`sandboxes.rights`.
 
 It reads lines of JSON from stdin and writes lines of JSON to stdout, one run after another:
 
@@ -16,7 +19,7 @@ that holds one long string ten thousand times is small in the sandbox, and gigab
 
 Invariants:
 
-- The sandbox itself is a process below this one (pydantic-monty). This one has limits of memory
+- The sandbox itself is a process below this one (pydantic-monty). This one has limits and rights
   which that one inherits, and is the first of a process group, so that both are killed at once.
 - The end of stdin, which also comes when the router is killed, ends both at once.
 - No line is longer than `MAX_LINE_BYTES`.
@@ -29,6 +32,7 @@ import json
 import math
 import os
 import queue
+import runpy
 import signal
 import sys
 import threading
@@ -59,7 +63,7 @@ DEATH_MARGIN_S: Final = 1.0
 """The router ends a run in time; this much later the sandbox does so itself."""
 
 
-def confine() -> None:
+def limit() -> None:
     """Limit what this process and those below it may use."""
     if sys.platform != "win32":
         import resource
@@ -279,7 +283,10 @@ def shortened(text: str, max_chars: int) -> str:
 
 def main() -> None:
     """Run code for the router until it is gone."""
-    confine()
+    limit()
+    path, *fields = sys.argv[1:] or [""]
+    if path:
+        runpy.run_path(path)["confine"]([each.encode() for each in fields])
     router = Router()
     # A worker serves one run: nothing of it is left for the next.
     with monty.Monty(min_processes=1, max_processes=1, max_checkouts_per_worker=1) as pool:

@@ -228,6 +228,59 @@ async def test_no_variable_of_the_router_reaches_a_sandbox(monkeypatch: pytest.M
     assert b"PATH" not in found
 
 
+PROBE = """
+import json, os, runpy, socket, sys
+path, *fields = sys.argv[1:]
+router = os.getppid()
+runpy.run_path(path)["confine"]([each.encode() for each in fields])
+def internet(family=socket.AF_INET, kind=socket.SOCK_STREAM):
+    socket.socket(family, kind)
+tries = {{
+    "write": lambda: open({folder!r} + "/written", "w"),
+    "read": lambda: open({folder!r} + "/probe.py"),
+    "look": lambda: os.listdir({folder!r}),
+    "the router": lambda: open(f"/proc/{{router}}/environ"),
+    "processes": lambda: os.listdir("/proc"),
+    "signal": lambda: os.kill(router, 0),
+    "TCP": internet,
+    "UDP": lambda: internet(kind=socket.SOCK_DGRAM),
+    "IPv6": lambda: internet(socket.AF_INET6),
+}}
+done = []
+for name, one in tries.items():
+    try:
+        one()
+        done.append(name)
+    except OSError:
+        pass
+print(json.dumps({{"result": done}}), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not sandboxes.rights(), reason="this system confines no processes")
+async def test_what_breaks_out_of_the_interpreter_is_confined(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    probe = tmp_path / "probe.py"
+    probe.write_text(PROBE.format(folder=str(tmp_path)))
+    monkeypatch.setattr(sandboxes, "PROGRAM", probe)
+    async with open_pool() as pool:
+        sandbox = await pool.take()
+        assert (await sandbox.receive()).result == []
+        await sandbox.end()
+
+
+@pytest.mark.skipif(not sandboxes.rights(), reason="this system confines no processes")
+async def test_both_processes_of_a_sandbox_are_confined() -> None:
+    async with open_pool() as pool:
+        sandbox = await pool.take()
+        await until_it_runs(sandbox)
+        told = [Path(f"/proc/{pid}/status").read_text() for pid in group_of(sandbox)]  # noqa: ASYNC240
+        await sandbox.end()
+    assert all("Seccomp:\t2\n" in one and "NoNewPrivs:\t1\n" in one for one in told)
+
+
 async def test_code_that_wants_too_much_memory_or_depth_ends_alone() -> None:
     reports = await run_all(
         "'a' * 10**9",
