@@ -13,6 +13,7 @@ import trio
 import trio.testing
 from msgspec import Raw
 
+from router.app.wiring import Channels
 from router.code_mode import runs as runs_module
 from router.code_mode.code_run import MAX_CALLS
 from router.code_mode.code_task import keep_running_code
@@ -21,7 +22,7 @@ from router.code_mode.sandboxes import Line
 from router.messages.commands import Principal
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import ErrorResponse, Notification, Request, Response
-from router.messages.own_tools.code_runs import CodeEnded, EndCode, RunCode
+from router.messages.own_tools.code_runs import MAX_RUNS, CodeEnded, EndCode, RunCode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -312,6 +313,22 @@ async def test_a_run_is_ended_by_command_and_the_next_one_runs() -> None:
         busy = router.begin("while True:\n    pass")
         router.commands.send_nowait(EndCode(busy, "enough"))
         assert (await router.told_of(busy))["error"] == "enough"
+
+
+async def test_any_number_of_runs_may_be_begun_and_cancelled_at_once() -> None:
+    channels = Channels.open()
+    with trio.fail_after(TIMEOUT_S):
+        async with trio.open_nursery() as nursery:
+            for key in range(10 * MAX_RUNS):
+                channels.runs_in.send_nowait(RunCode(key, "1", 10, CALLER, "work", ""))
+                channels.runs_in.send_nowait(EndCode(key, "enough"))
+            nursery.start_soon(keep_running_code, channels.runs, channels.inbox_in)
+            ended: set[int] = set()
+            while len(ended) < 10 * MAX_RUNS:
+                event = await channels.inbox.receive()
+                assert isinstance(event, CodeEnded)
+                ended.add(event.key)
+            channels.runs_in.close()
 
 
 async def test_a_run_whose_client_the_router_closes_hears_of_it() -> None:
