@@ -5,7 +5,6 @@ Invariant: nothing that runs code is imported before the first run.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -30,8 +29,4 @@ async def keep_running_code(
 
                     runs = Runs(nursery, inbox)
                 runs.take(command)
-                # The actor hands on many at a time, and they must not pile up.
-                with suppress(trio.WouldBlock, trio.EndOfChannel):
-                    while True:
-                        runs.take(commands.receive_nowait())
             nursery.cancel_scope.cancel("nobody waits for a run any more")
