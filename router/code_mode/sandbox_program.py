@@ -126,7 +126,8 @@ def run(pool: monty.Monty, router: Router, code: str, timeout_s: float) -> None:
         "max_total_sleep_secs": timeout_s,
     }
     try:
-        with pool.checkout(limits=limits) as session:
+        # By default, it sleeps 10 s where the code asks for more.
+        with pool.checkout(limits=limits, os_policy={"sleep_system_max": math.inf}) as session:
             step = session.feed_start(code, print_callback=Printed(router))
             while not isinstance(step, monty.MontyComplete):
                 step = answer(step, router)
@@ -213,7 +214,7 @@ def call_tool(call: int, name: Any, arguments: Any = None) -> dict[str, Any]:
         text = json.dumps(arguments, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"call_tool: arguments must be JSON: {error}") from None
-    if max(len(text), len(name)) > MAX_ARGUMENTS_BYTES // 2:
+    if max(len(text), len(json.dumps(name))) > MAX_ARGUMENTS_BYTES // 2:
         raise ValueError(f"call_tool: arguments are longer than {MAX_ARGUMENTS_BYTES // 2:,} bytes")
     return {"call": call, "name": name, "arguments": json.loads(text)}
 
@@ -226,7 +227,7 @@ def search(call: int, query: Any, limit: Any = 5) -> dict[str, Any]:
     """
     if not isinstance(query, str) or not isinstance(limit, int):
         raise TypeError("search: query must be a string, and limit an int")
-    if len(query) > MAX_ARGUMENTS_BYTES // 2 or abs(limit) > sys.maxsize:
+    if len(json.dumps(query)) > MAX_ARGUMENTS_BYTES // 2 or abs(limit) > sys.maxsize:
         raise ValueError("search: query is too long, or limit is too high")
     return {"search": call, "query": query, "limit": int(limit)}
 
