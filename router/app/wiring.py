@@ -27,7 +27,7 @@ from router.dispatch.actor import INBOX_SIZE, Inbound
 from router.dispatch.after_batch import AfterBatch
 from router.messages.effects import PinTools, SaveCatalogue, SaveInstance
 from router.messages.observability.metrics import ActorCounts
-from router.messages.own_tools.code_runs import MAX_RUNS, EndCode, RunCode
+from router.messages.own_tools.code_runs import EndCode, RunCode
 from router.messages.own_tools.search import IndexTools, SearchTools
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest
@@ -77,9 +77,6 @@ PINS_SIZE: Final = 16
 """Tools to be digested and saved: the core sends the next when it has heard of the last, unless the
 setting was switched off and on meanwhile."""
 
-RUNS_SIZE: Final = 4 * MAX_RUNS
-"""Runs of code: each is begun once, and ended twice at most."""
-
 
 class Channels(Struct, frozen=True):
     """The memory channels between the parts, each with its two ends.
@@ -123,7 +120,8 @@ class Channels(Struct, frozen=True):
             *trio.open_memory_channel[SaveCatalogue](CATALOGUES_SIZE),
             *trio.open_memory_channel[PinTools](PINS_SIZE),
             *trio.open_memory_channel[IndexTools | SearchTools](math.inf),
-            *trio.open_memory_channel[RunCode | EndCode](RUNS_SIZE),
+            # A run that is cancelled makes room for the next one before its end has been taken.
+            *trio.open_memory_channel[RunCode | EndCode](math.inf),
         )
 
     @property

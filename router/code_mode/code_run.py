@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import trio
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from router.code_mode.inner_client import ToolFailed
 from router.code_mode.sandboxes import SandboxLost
@@ -22,6 +22,8 @@ from router.config.code_extra import EXTRA
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from router.code_mode.sandboxes import Line
 
 log = logging.getLogger("mcp_router.code_mode")
 
@@ -32,21 +34,23 @@ MAX_PRINTED_BYTES: Final = 64 * 1024
 MAX_SHOWN_NAME: Final = 128
 """Characters of a name in the list of calls, which code may make up."""
 
+LOST_HINT: Final = "It may have had more in hand than fits into memory, such as long results"
+
 
 class Sandbox(Protocol):
     """See `sandboxes.Sandbox`."""
 
     async def send(self, line: Mapping[str, Any]) -> None: ...
 
-    async def receive(self) -> dict[str, Any]: ...
+    async def receive(self) -> Line: ...
 
 
 class Tools(Protocol):
     """See `inner_client.InnerClient`."""
 
-    async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any: ...
+    async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, str]: ...
 
-    async def search(self, query: str, limit: int) -> Any: ...
+    async def search(self, query: str, limit: int) -> dict[str, str]: ...
 
 
 class MadeCall(Struct):
@@ -73,14 +77,14 @@ class RunReport(Struct, omit_defaults=True):
         calls: the calls that it made, in their order.
     """
 
-    result: Any = msgspec.UNSET
+    result: Any = UNSET
     error: str | None = None
     printed: str = ""
     calls: list[MadeCall] = []
 
     def fail(self, reason: str) -> None:
         """Note why the run failed, unless its end is known already."""
-        if self.result is msgspec.UNSET and self.error is None:
+        if self.result is UNSET and self.error is None:
             self.error = reason
 
     @property
@@ -88,9 +92,7 @@ class RunReport(Struct, omit_defaults=True):
         """The result of the tool: one text of compact JSON (MCP 2025-11-25, Tools, Tool Result)."""
         text = msgspec.json.encode(self).decode()
         content = [{"type": "text", "text": text}]
-        return Raw(
-            msgspec.json.encode({"content": content, "isError": self.result is msgspec.UNSET})
-        )
+        return Raw(msgspec.json.encode({"content": content, "isError": self.result is UNSET}))
 
 
 class CodeRun:
@@ -112,26 +114,24 @@ class CodeRun:
             try:
                 await self._sandbox.send({"run": {"code": code, "timeout_s": timeout_s}})
                 while not self._ends_with(line := await self._sandbox.receive()):
-                    if "printed" in line:
-                        self._print(line["printed"])
+                    if line.printed is not UNSET:
+                        self._print(line.printed)
                     else:
                         self._open_calls += 1
-                        self._begin_call(nursery, line)
+                        await self._begin_call(nursery, line)
             except SandboxLost as lost:
                 log.warning("%s during a run. If it does each time, install %s anew", lost, EXTRA)
-                self._report.fail(f"{lost}, and the code with it")
+                self._report.fail(f"{lost}, and the code with it. {LOST_HINT}")
                 self._open_calls += 1
             nursery.cancel_scope.cancel("the code has ended, and waits for no call")
         return self._open_calls == 0
 
-    def _ends_with(self, line: dict[str, Any]) -> bool:
-        if "result" in line:
-            self._report.result = line["result"]
-        elif "failed" in line:
-            self._report.error = line["failed"]
-        else:
-            return False
-        return True
+    def _ends_with(self, line: Line) -> bool:
+        if line.failed is not UNSET:
+            self._report.error = line.failed
+            return True
+        self._report.result = line.result
+        return line.result is not UNSET
 
     def _print(self, text: str) -> None:
         if self._room_bytes < 0:
@@ -142,37 +142,40 @@ class CodeRun:
         if self._room_bytes < 0:
             self._report.printed += f"\n… cut: more than {MAX_PRINTED_BYTES:,} bytes were printed"
 
-    def _begin_call(self, nursery: trio.Nursery, line: dict[str, Any]) -> None:
-        if "search" in line:
-            key, name = line["search"], "search"
-            call = self._tools.search, line["query"], line["limit"]
+    async def _begin_call(self, nursery: trio.Nursery, line: Line) -> None:
+        if line.search is not UNSET:
+            key, name = line.search, "search"
+            call = self._tools.search, line.query, line.limit
+        elif line.call is not UNSET:
+            key, name = line.call, line.name
+            call = self._tools.call_tool, name, line.arguments
         else:
-            key, name = line["call"], line["name"]
-            call = self._tools.call_tool, name, line["arguments"]
-        nursery.start_soon(self._call, key, name[:MAX_SHOWN_NAME], *call)
+            raise SandboxLost("The sandbox makes no sense")
+        if len(self._report.calls) < MAX_CALLS:
+            made = MadeCall(name[:MAX_SHOWN_NAME])
+            self._report.calls.append(made)
+            nursery.start_soon(self._call, key, made, *call)
+        else:
+            # Here, so that a sandbox that does not take its answers is not heard any further.
+            error = f"a run makes at most {MAX_CALLS} calls and searches"
+            await self._sandbox.send({"answer": key, "error": error})
+            self._open_calls -= 1
 
     async def _call(
-        self, key: int, name: str, method: Callable[..., Awaitable[Any]], *arguments: Any
+        self,
+        key: int,
+        made: MadeCall,
+        method: Callable[..., Awaitable[dict[str, str]]],
+        *arguments: Any,
     ) -> None:
         """Carry out a call, and send the code its answer."""
-        answer = await self._answer(key, name, method, *arguments)
+        began_s = trio.current_time()
+        try:
+            answer = {"answer": key, **await method(*arguments)}
+        except ToolFailed as failed:
+            answer = {"answer": key, "error": str(failed)}
+        made.ok = "error" not in answer
+        made.ms = round((trio.current_time() - began_s) * 1000, 1)
         with suppress(SandboxLost):  # Whoever receives from it hears of that as well.
             await self._sandbox.send(answer)
             self._open_calls -= 1
-
-    async def _answer(
-        self, key: int, name: str, method: Callable[..., Awaitable[Any]], *arguments: Any
-    ) -> dict[str, Any]:
-        await trio.lowlevel.checkpoint()
-        if len(self._report.calls) >= MAX_CALLS:
-            return {"answer": key, "error": f"a run makes at most {MAX_CALLS} calls and searches"}
-        made = MadeCall(name)
-        self._report.calls.append(made)
-        began_s = trio.current_time()
-        try:
-            answer = {"answer": key, "value": await method(*arguments)}
-        except ToolFailed as failed:
-            answer = {"answer": key, "error": str(failed)}
-        made.ok = "value" in answer
-        made.ms = round((trio.current_time() - began_s) * 1000, 1)
-        return answer

@@ -8,7 +8,6 @@ capabilities, so servers can ask it nothing, and calls that need a yes wait for 
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -107,11 +106,11 @@ class InnerClient:
         }
         await self._request("initialize", members)
 
-    async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any:
+    async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, str]:
         """Call a tool by its direct name.
 
         Returns:
-            Its structured content, if it has any, else its text.
+            `json`: its structured content, if it has any; else `text`.
 
         Raises:
             ToolFailed: it says so, or it could not be called.
@@ -124,16 +123,14 @@ class InnerClient:
             )
         return _value_of(await self._call(name, arguments))
 
-    async def search(self, query: str, limit: int) -> Any:
-        """Search for tools, as `mcp.router.search` does.
+    async def search(self, query: str, limit: int) -> dict[str, str]:
+        """Search for tools, as `mcp.router.search` does, and return the answer as `json`.
 
         Raises:
             ToolFailed: see `call_tool`.
         """
         found = _value_of(await self._call(SEARCH, {"query": query, "limit": limit}))
-        with suppress(msgspec.DecodeError, TypeError):
-            return msgspec.json.decode(found)
-        return found
+        return {"json": found["text"]}
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> Raw:
         return await self._request("tools/call", {"name": name, "arguments": arguments})
@@ -174,10 +171,10 @@ _blocks: Final = msgspec.json.Decoder(list[dict[str, Any]])
 _flag: Final = msgspec.json.Decoder(bool)
 
 
-def _value_of(raw: Raw) -> str | Raw:
-    """Return what a result holds for code (MCP 2025-11-25, Tools, Tool Result).
+def _value_of(raw: Raw) -> dict[str, str]:
+    """Return what a result holds for code (MCP 2025-11-25, Tools, Tool Result), as `call_tool`.
 
-    JSON is in one line. It may be long, so it is looked into no deeper than it has to be.
+    It may be long, so it is looked into no deeper than it has to be.
 
     Raises:
         ToolFailed: it tells of an error, is none, or is too long.
@@ -193,15 +190,14 @@ def _value_of(raw: Raw) -> str | Raw:
         flag, structured = given(members, "isError"), given(members, "structuredContent")
         is_error = flag is not None and _flag.decode(flag)
         if structured is not None and not is_error:
-            # Within JSON, a line break that is no white space is escaped.
-            return Raw(bytes(structured).replace(b"\n", b" "))
+            return {"json": bytes(structured).decode(errors="replace")}
         content = given(members, "content")
         text = "\n".join(map(_text_of, () if content is None else _blocks.decode(content)))
     except (RpcError, msgspec.MsgspecError, AttributeError, RecursionError):
         raise ToolFailed("The server's result is malformed") from None
     if is_error:
         raise ToolFailed(text[:MAX_ERROR_CHARS] or "The tool has failed")
-    return text
+    return {"text": text}
 
 
 def _text_of(block: dict[str, Any]) -> str:

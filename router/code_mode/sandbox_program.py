@@ -1,13 +1,17 @@
 """Runs code of models in a sandbox, in a process of its own; the router never imports this file.
 
-    python -E -P sandbox_program.py
+    python -E -P sandbox_program.py [CONFINE FIELD...]
+
+CONFINE is the path of a file with a function `confine`, which gets the fields: see
+`sandboxes.rights`.
 
 It reads lines of JSON from stdin and writes lines of JSON to stdout, one run after another:
 
 - `{"run": {"code": str, "timeout_s": float}}` begins a run. Then come, from here,
 - `{"printed": str}`, each at most `MAX_PRINTED_BYTES`, all together a little more;
 - `{"call": ID, "name": str, "arguments": {...}}` and `{"search": ID, "query": str, "limit": int}`,
-  each answered with `{"answer": ID, "value": ...}` or `{"answer": ID, "error": str}`;
+  each answered with `{"answer": ID, "text": str}`, `{"answer": ID, "json": str}`, which is JSON
+  that nobody has looked into, or `{"answer": ID, "error": str}`;
 - and at the end `{"result": ...}` or `{"failed": str}`.
 
 Why a process between the router and the sandbox: what the code hands out is unfolded here. A list
@@ -15,7 +19,7 @@ that holds one long string ten thousand times is small in the sandbox, and gigab
 
 Invariants:
 
-- The sandbox itself is a process below this one (pydantic-monty). This one has limits of memory
+- The sandbox itself is a process below this one (pydantic-monty). This one has limits and rights
   which that one inherits, and is the first of a process group, so that both are killed at once.
 - The end of stdin, which also comes when the router is killed, ends both at once.
 - No line is longer than `MAX_LINE_BYTES`.
@@ -28,6 +32,7 @@ import json
 import math
 import os
 import queue
+import runpy
 import signal
 import sys
 import threading
@@ -58,7 +63,7 @@ DEATH_MARGIN_S: Final = 1.0
 """The router ends a run in time; this much later the sandbox does so itself."""
 
 
-def confine() -> None:
+def limit() -> None:
     """Limit what this process and those below it may use."""
     if sys.platform != "win32":
         import resource
@@ -78,11 +83,13 @@ class Router:
 
     def _read(self) -> None:
         """Take lines as they come: while the sandbox is busy, only this sees the end of stdin."""
-        for line in sys.stdin.buffer:
-            self._lines.put(json.loads(line))
-        if sys.platform != "win32":
-            os.killpg(0, signal.SIGKILL)
-        os._exit(0)
+        try:
+            for line in sys.stdin.buffer:
+                self._lines.put(json.loads(line))
+        finally:  # Also when a line does not fit into memory: without this, nothing sees the end.
+            if sys.platform != "win32":
+                os.killpg(0, signal.SIGKILL)
+            os._exit(0)
 
     def receive(self) -> dict[str, Any]:
         """Return the next line, once it is there."""
@@ -119,7 +126,8 @@ def run(pool: monty.Monty, router: Router, code: str, timeout_s: float) -> None:
         "max_total_sleep_secs": timeout_s,
     }
     try:
-        with pool.checkout(limits=limits) as session:
+        # By default, it sleeps 10 s where the code asks for more.
+        with pool.checkout(limits=limits, os_policy={"sleep_system_max": math.inf}) as session:
             step = session.feed_start(code, print_callback=Printed(router))
             while not isinstance(step, monty.MontyComplete):
                 step = answer(step, router)
@@ -162,11 +170,33 @@ def answer(step: Any, router: Router) -> Any:
 def settle(step: Any, router: Router) -> Any:
     """Wait for the first answer to what the code awaits."""
     line = router.receive()
+    return step.resume({line["answer"]: settled(line)})
+
+
+def settled(line: dict[str, Any]) -> dict[str, Any]:
+    """Return what a call gives to the code, or raises in it."""
+    if "text" in line:
+        return {"return_value": line["text"]}
     error = line.get("error")
-    settled: Any = {"return_value": line.get("value")}
-    if error is not None:
-        settled = {"exc_type": "RuntimeError", "message": error}
-    return step.resume({line["answer"]: settled})
+    if error is None:
+        try:
+            return {"return_value": decoded(line["json"])}
+        except (ValueError, RecursionError, MemoryError):
+            error = "The result is no JSON that code can take: it is wrong, too deep or too big"
+    return {"exc_type": "RuntimeError", "message": error}
+
+
+def decoded(text: str) -> Any:
+    """Return what JSON means.
+
+    Raises:
+        ValueError, RecursionError, MemoryError: nobody can say, or not within the limits.
+    """
+    value = json.loads(text)
+    if "\\ud" in text or "\\uD" in text:
+        # A server has cut a text in the middle of a character, and the sandbox takes no halves.
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    return value
 
 
 def call_tool(call: int, name: Any, arguments: Any = None) -> dict[str, Any]:
@@ -184,7 +214,7 @@ def call_tool(call: int, name: Any, arguments: Any = None) -> dict[str, Any]:
         text = json.dumps(arguments, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"call_tool: arguments must be JSON: {error}") from None
-    if max(len(text), len(name)) > MAX_ARGUMENTS_BYTES // 2:
+    if max(len(text), len(json.dumps(name))) > MAX_ARGUMENTS_BYTES // 2:
         raise ValueError(f"call_tool: arguments are longer than {MAX_ARGUMENTS_BYTES // 2:,} bytes")
     return {"call": call, "name": name, "arguments": json.loads(text)}
 
@@ -197,9 +227,9 @@ def search(call: int, query: Any, limit: Any = 5) -> dict[str, Any]:
     """
     if not isinstance(query, str) or not isinstance(limit, int):
         raise TypeError("search: query must be a string, and limit an int")
-    if len(query) > MAX_ARGUMENTS_BYTES // 2 or abs(limit) > sys.maxsize:
+    if len(json.dumps(query)) > MAX_ARGUMENTS_BYTES // 2 or abs(limit) > sys.maxsize:
         raise ValueError("search: query is too long, or limit is too high")
-    return {"search": call, "query": query, "limit": limit}
+    return {"search": call, "query": query, "limit": int(limit)}
 
 
 OUTSIDE: Final[dict[str, Any]] = {"call_tool": call_tool, "search": search}
@@ -254,7 +284,10 @@ def shortened(text: str, max_chars: int) -> str:
 
 def main() -> None:
     """Run code for the router until it is gone."""
-    confine()
+    limit()
+    path, *fields = sys.argv[1:] or [""]
+    if path:
+        runpy.run_path(path)["confine"]([each.encode() for each in fields])
     router = Router()
     # A worker serves one run: nothing of it is left for the next.
     with monty.Monty(min_processes=1, max_processes=1, max_checkouts_per_worker=1) as pool:

@@ -7,6 +7,8 @@ Invariants:
 - What is killed is the group of the process and of the sandbox below it, before the process is
   waited for, so the number of the group cannot mean another one.
 - Nothing of the router's environment reaches them.
+- Where the system can confine processes (Linux), they write no files, use no network and read no
+  more than programs need, whatever code breaks out of the interpreter.
 """
 
 from __future__ import annotations
@@ -15,20 +17,28 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import trio
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
+from msgspec.structs import replace
 
+from router.messages.instances.sandbox import Sandbox as Rights
+from transports.connect.stdio import launching
+from transports.connect.stdio.sandbox.confinement import confinement_of, this_system
 from transports.lines import LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROGRAM: Final = Path(__file__).with_name("sandbox_program.py")
+
+CONFINE: Final = Path(launching.__path__[0], "confine.py")
 
 MAX_LINE_BYTES: Final = 2 * 2**20
 """Beyond it, a line from a sandbox is none of its program's (see `sandbox_program`)."""
@@ -45,9 +55,45 @@ KILLED_WITHIN_S: Final = 2.0
 _PASSED_VARIABLES: Final = ("SYSTEMROOT",)
 """Without these no process starts on Windows."""
 
+_PACKAGES: Final = ("purelib", "platlib", "scripts")
+"""Names of the folders in which the interpreter for code may have been installed."""
+
+_UNNEEDED: Final = ("/proc", "/sys")
+"""Other programs read there, and find the command lines of all processes."""
+
 
 class SandboxLost(Exception):
     """The process has ended, or said something that makes no sense."""
+
+
+@cache
+def rights() -> tuple[str, ...]:
+    """Return how the program is told to confine itself; nothing where the system cannot do that."""
+    schemes = sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user")
+    read = tuple(sysconfig.get_path(name, each) for each in schemes for name in _PACKAGES)
+    wanted, system = Rights(read, network=False), this_system()
+    if system.problem(wanted):
+        return ()
+    confinement = confinement_of(wanted, system, sys.executable, {}, str(PROGRAM.parent))
+    rules = tuple(each for each in confinement.rules if each[1] not in _UNNEEDED)
+    return (str(CONFINE), *replace(confinement, rules=rules).fields())
+
+
+class Line(Struct):
+    """A line from the program, which says in `sandbox_program` what each is.
+
+    Nothing else of it is believed: the code may have broken out.
+    """
+
+    printed: str | UnsetType = UNSET
+    call: int | UnsetType = UNSET
+    name: str = ""
+    arguments: dict[str, Any] = {}
+    search: int | UnsetType = UNSET
+    query: str = ""
+    limit: int = 0
+    result: Any = UNSET
+    failed: str | UnsetType = UNSET
 
 
 class Sandbox:
@@ -74,7 +120,7 @@ class Sandbox:
             options = {"creationflags": subprocess.CREATE_NO_WINDOW}
         try:
             process = await trio.lowlevel.open_process(
-                [sys.executable, "-E", "-P", str(PROGRAM)],
+                [sys.executable, "-E", "-P", str(PROGRAM), *rights()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -103,7 +149,7 @@ class Sandbox:
             except trio.BrokenResourceError:
                 raise SandboxLost("The sandbox has ended") from None
 
-    async def receive(self) -> dict[str, Any]:
+    async def receive(self) -> Line:
         """Return the next line.
 
         Raises:
@@ -118,7 +164,7 @@ class Sandbox:
         line = self._lines.pop(0)
         try:
             return _decode(line or b"")
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             raise SandboxLost("The sandbox makes no sense") from None
 
     async def end(self) -> None:
@@ -134,7 +180,7 @@ class Sandbox:
         await self._stdout.aclose()
 
 
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_decode: Final = msgspec.json.Decoder(Line).decode
 
 
 class _Rest(Struct, eq=False):

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 import trio
 import trio.testing
 from msgspec import Raw
 
+from router.app.wiring import Channels
 from router.code_mode import runs as runs_module
+from router.code_mode.code_run import MAX_CALLS
 from router.code_mode.code_task import keep_running_code
 from router.code_mode.inner_client import MAX_VALUE_BYTES
+from router.code_mode.sandboxes import Line
 from router.messages.commands import Principal
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import ErrorResponse, Notification, Request, Response
-from router.messages.own_tools.code_runs import CodeEnded, EndCode, RunCode
+from router.messages.own_tools.code_runs import MAX_RUNS, CodeEnded, EndCode, RunCode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    import pytest
 
 TIMEOUT_S = 60.0
 CALLER = Principal("ann", instances=frozenset({"files"}))
@@ -194,11 +197,11 @@ class ScriptedSandbox:
     async def send(self, line: dict[str, Any]) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def receive(self) -> dict[str, Any]:
+    async def receive(self) -> Line:
         await trio.lowlevel.checkpoint()
         if not self.lines:
             await trio.sleep_forever()
-        return self.lines.pop(0)
+        return msgspec.convert(self.lines.pop(0), Line)
 
     async def end(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -244,6 +247,44 @@ async def test_the_time_of_a_run_counts_while_tools_are_called(
     assert pool.given_back == []
 
 
+class FullSandbox(ScriptedSandbox):
+    """Calls without end, and takes no answers."""
+
+    heard = 0
+
+    async def send(self, line: dict[str, Any]) -> None:
+        await trio.sleep(0 if "run" in line else math.inf)
+
+    async def receive(self) -> Line:
+        await trio.lowlevel.checkpoint()
+        self.heard += 1
+        return Line(search=self.heard)
+
+
+async def test_a_sandbox_that_only_calls_is_not_heard_beyond_the_limit(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    sandbox = FullSandbox()
+    scripted(monkeypatch, sandbox)
+    async with running() as router:
+        report = await router.report("", timeout_s=5)
+    assert report["error"] == "TimeoutError: the code did not end within 5 s"
+    assert sandbox.heard == len(report["calls"]) + 1 == MAX_CALLS + 1
+
+
+@pytest.mark.parametrize("line", [{}, {"answer": 1}])
+async def test_a_sandbox_that_makes_no_sense_is_lost(
+    monkeypatch: pytest.MonkeyPatch, line: dict[str, Any]
+) -> None:
+    sandbox = ScriptedSandbox(line)
+    pool = scripted(monkeypatch, sandbox)
+    async with running() as router:
+        report = await router.report("")
+    assert report["error"].startswith("The sandbox makes no sense, and the code with it")
+    assert sandbox.has_ended
+    assert pool.given_back == []
+
+
 async def test_runs_beyond_those_at_a_time_wait_for_their_turn(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -272,6 +313,22 @@ async def test_a_run_is_ended_by_command_and_the_next_one_runs() -> None:
         busy = router.begin("while True:\n    pass")
         router.commands.send_nowait(EndCode(busy, "enough"))
         assert (await router.told_of(busy))["error"] == "enough"
+
+
+async def test_any_number_of_runs_may_be_begun_and_cancelled_at_once() -> None:
+    channels = Channels.open()
+    with trio.fail_after(TIMEOUT_S):
+        async with trio.open_nursery() as nursery:
+            for key in range(10 * MAX_RUNS):
+                channels.runs_in.send_nowait(RunCode(key, "1", 10, CALLER, "work", ""))
+                channels.runs_in.send_nowait(EndCode(key, "enough"))
+            nursery.start_soon(keep_running_code, channels.runs, channels.inbox_in)
+            ended: set[int] = set()
+            while len(ended) < 10 * MAX_RUNS:
+                event = await channels.inbox.receive()
+                assert isinstance(event, CodeEnded)
+                ended.add(event.key)
+            channels.runs_in.close()
 
 
 async def test_a_run_whose_client_the_router_closes_hears_of_it() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 import trio
+from msgspec import Raw
 
 from router.code_mode import sandboxes
 from router.code_mode.code_run import MAX_CALLS, CodeRun, RunReport
@@ -25,6 +26,14 @@ TIMEOUT_S = 60.0
 MEETING = 5
 """Calls of `meet` wait for so many."""
 
+ODD = {
+    "deep": "[" * 100_000 + "]" * 100_000,
+    "long number": "1" * 5000,
+    "no JSON": '{"a":',
+    "half a character": r'{"text": "\ud83d cut", "\uD83D": "\ud83d\ude00"}',
+}
+"""Name of a tool -> a result as a server may send it."""
+
 
 class FakeTools:
     """Tools that answer with what they were called with."""
@@ -33,7 +42,7 @@ class FakeTools:
         self.called: list[tuple[str, dict[str, Any]]] = []
         self.all_met = trio.Event()
 
-    async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any:
+    async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, str]:
         self.called.append((name, arguments))
         if len(self.called) == MEETING:
             self.all_met.set()
@@ -44,11 +53,11 @@ class FakeTools:
         if name == "meet":
             await self.all_met.wait()
         await trio.lowlevel.checkpoint()
-        return {"name": name, **arguments}
+        return {"json": ODD.get(name) or json.dumps({"name": name, **arguments})}
 
-    async def search(self, query: str, limit: int) -> Any:
+    async def search(self, query: str, limit: int) -> dict[str, str]:
         await trio.lowlevel.checkpoint()
-        return {"tools": [{"name": f"{query}-{limit}"}]}
+        return {"json": json.dumps({"tools": [{"name": f"{query}-{limit}"}]})}
 
 
 @asynccontextmanager
@@ -134,6 +143,33 @@ said
     assert str(os.getcwd()) not in failed.error
 
 
+async def test_odd_results_are_errors_in_the_code_or_come_as_far_as_they_make_sense() -> None:
+    code = f"""
+told = []
+for name in {list(ODD)}:
+    try:
+        told.append(await call_tool(name))
+    except RuntimeError as error:
+        told.append(str(error)[:35])
+told
+"""
+    (report,) = await run_all(code)
+    refused = "The result is no JSON that code can"
+    assert report.result == [*[refused] * 3, {"text": "? cut", "?": "😀"}], report.error
+
+
+async def test_a_sandbox_that_cannot_take_a_line_ends_at_once() -> None:
+    """Else nothing in it would see the death of the router."""
+    async with open_pool() as pool:
+        sandbox = await pool.take()
+        await until_it_runs(sandbox)
+        await sandbox.send({"answer": Raw(b"[")})
+        with pytest.raises(SandboxLost):
+            await sandbox.receive()
+        await until_it_is_gone(sandbox)
+        await sandbox.end()
+
+
 async def test_wrong_arguments_are_errors_in_the_code() -> None:
     reports = await run_all(
         "call_tool(3)",
@@ -141,11 +177,13 @@ async def test_wrong_arguments_are_errors_in_the_code() -> None:
         "call_tool('a', {'x': {1}})",
         "search(1)",
         "call_tool('a', {'x': 'y' * 600000})",
+        "call_tool('\x01' * 500000)",
+        "search('\x01' * 500000)",
         "nothing_of_this_name(1)",
         "1 +",
     )
     names = [(report.error or "").splitlines()[-1].partition(":")[0] for report in reports]
-    assert names == ["TypeError"] * 4 + ["ValueError", "NameError", "SyntaxError"]
+    assert names == ["TypeError"] * 4 + ["ValueError"] * 3 + ["NameError", "SyntaxError"]
 
 
 ESCAPES = {
@@ -190,6 +228,59 @@ async def test_no_variable_of_the_router_reaches_a_sandbox(monkeypatch: pytest.M
         await sandbox.end()
     assert b"SECRET" not in found
     assert b"PATH" not in found
+
+
+PROBE = """
+import json, os, runpy, socket, sys
+path, *fields = sys.argv[1:]
+router = os.getppid()
+runpy.run_path(path)["confine"]([each.encode() for each in fields])
+def internet(family=socket.AF_INET, kind=socket.SOCK_STREAM):
+    socket.socket(family, kind)
+tries = {{
+    "write": lambda: open({folder!r} + "/written", "w"),
+    "read": lambda: open({folder!r} + "/probe.py"),
+    "look": lambda: os.listdir({folder!r}),
+    "the router": lambda: open(f"/proc/{{router}}/environ"),
+    "processes": lambda: os.listdir("/proc"),
+    "signal": lambda: os.kill(router, 0),
+    "TCP": internet,
+    "UDP": lambda: internet(kind=socket.SOCK_DGRAM),
+    "IPv6": lambda: internet(socket.AF_INET6),
+}}
+done = []
+for name, one in tries.items():
+    try:
+        one()
+        done.append(name)
+    except OSError:
+        pass
+print(json.dumps({{"result": done}}), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not sandboxes.rights(), reason="this system confines no processes")
+async def test_what_breaks_out_of_the_interpreter_is_confined(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    probe = tmp_path / "probe.py"
+    probe.write_text(PROBE.format(folder=str(tmp_path)))
+    monkeypatch.setattr(sandboxes, "PROGRAM", probe)
+    async with open_pool() as pool:
+        sandbox = await pool.take()
+        assert (await sandbox.receive()).result == []
+        await sandbox.end()
+
+
+@pytest.mark.skipif(not sandboxes.rights(), reason="this system confines no processes")
+async def test_both_processes_of_a_sandbox_are_confined() -> None:
+    async with open_pool() as pool:
+        sandbox = await pool.take()
+        await until_it_runs(sandbox)
+        told = [Path(f"/proc/{pid}/status").read_text() for pid in group_of(sandbox)]  # noqa: ASYNC240
+        await sandbox.end()
+    assert all("Seccomp:\t2\n" in one and "NoNewPrivs:\t1\n" in one for one in told)
 
 
 async def test_code_that_wants_too_much_memory_or_depth_ends_alone() -> None:
@@ -247,10 +338,13 @@ async def test_code_may_sleep_within_its_time() -> None:
     async with open_pool() as pool:
         sandbox = await pool.take()
         short = await run_in(sandbox, "import asyncio\nawait asyncio.sleep(0.01)\n1", timeout_s=1)
+        # Each is more than the time, also the one that is little more than the sandbox's own limit.
         long = await run_in(sandbox, "import time\ntime.sleep(100)", timeout_s=1)
+        longer = await run_in(sandbox, "import time\ntime.sleep(11)", timeout_s=10.5)
         await sandbox.end()
     assert short.result == 1
     assert "sleep limit exceeded" in (long.error or "")
+    assert "sleep limit exceeded" in (longer.error or "")
 
 
 @pytest.mark.parametrize("code", ["while True:\n    pass", "await call_tool('endless')"])
@@ -271,7 +365,7 @@ async def test_a_sandbox_whose_process_dies_is_lost() -> None:
         sandbox = await pool.take()
         os.kill(sandbox.pid, 9)
         report = await run_in(sandbox, "1")
-        assert report.error == "The sandbox has ended, and the code with it"
+        assert (report.error or "").startswith("The sandbox has ended, and the code with it")
         with pytest.raises(SandboxLost):
             await sandbox.send({"run": {"code": "x" * 100_000, "timeout_s": 1}})
         await sandbox.end()
