@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from router.core.names.direct_names import direct_name
+from router.core.names.direct_names import SEPARATOR, direct_name
 from router.core.text.raw_json import EMPTY_OBJECT, optional_text_of
 from router.core.text.sentences import cut_to_one_line, first_sentence
 from router.core.text.signatures import prompt_signature, signature
@@ -118,10 +118,10 @@ def in_brief(found: FoundItem) -> dict[str, Any]:
     about = first_sentence(described or "")
     if found.found.kind == "tool":
         schema = decoded(members.get("inputSchema"))
-        return {"name": found.name, "description": about, "signature": signature(schema)}
+        return _named(found) | {"description": about, "signature": signature(schema)}
     if found.found.kind == "prompt":
         arguments = prompt_signature(decoded(members.get("arguments")))
-        return {"name": found.name, "description": about, "arguments": arguments}
+        return _named(found) | {"description": about, "arguments": arguments}
     texts = {
         "name": cut_to_one_line(optional_text_of(members, "name") or ""),
         "description": about,
@@ -129,6 +129,13 @@ def in_brief(found: FoundItem) -> dict[str, Any]:
     }
     member = "uriTemplate" if found.is_template else "uri"
     return {member: found.name} | {key: text for key, text in texts.items() if text}
+
+
+def _named(found: FoundItem) -> dict[str, Any]:
+    """Return the name, and that of the instance where the name does not begin with it."""
+    instance = found.row.name
+    is_told = found.name.startswith(instance + SEPARATOR)
+    return {"name": found.name} | ({} if is_told else {"instance": instance})
 
 
 def decoded(raw: Raw | None) -> Any:
