@@ -90,6 +90,7 @@ COMMANDS: Final = (
     Command("tools", "Look", "list tools, or show one", f"{_CALLING}.tools_command"),
     Command("resources", "Look", "list resources, or read one", f"{_CALLING}.resources_command"),
     Command("prompts", "Look", "list prompts, or fill one in", f"{_CALLING}.prompts_command"),
+    Command("search", "Look", "search as a model does", f"{_RUNNING}.search_command"),
     Command("inspect", "Look", "tell all about one server", f"{_RUNNING}.inspect_command"),
     Command(
         "approvals", "Look", "show calls that wait for a yes", f"{_APPROVING}.approvals_command"

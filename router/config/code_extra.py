@@ -6,6 +6,8 @@ Invariant: nothing is imported to find out, and nothing is looked for unless a p
 from __future__ import annotations
 
 import importlib.util
+import shlex
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -17,7 +19,14 @@ PACKAGE: Final = "pydantic_monty"
 
 EXTRA: Final = "mcp-router[code]"
 
-INSTALL: Final = f'pip install "{EXTRA}"'
+
+def how_to_install() -> str:
+    """Return what adds the extra to this installation; an index may have an older MCP Router."""
+    command = "uv tool install --reinstall '.[code]', in a checkout of mcp-router"
+    if importlib.util.find_spec("pip") is not None:
+        # The router that is here already is new enough, so pip leaves it and adds the extra.
+        command = shlex.join([sys.executable, "-m", "pip", "install", EXTRA])
+    return f"{command}, and restart the router"
 
 
 def can_run_code(profiles: Mapping[str, Profile]) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 import trio
 
-from router.config.code_extra import INSTALL, PROBLEM, can_run_code, find_missing_extra
+from router.config.code_extra import PROBLEM, can_run_code, find_missing_extra, how_to_install
 from router.config.live import changed_keys, live_keys, values_for_core
 from router.config.options import merge
 from router.config.security.tokens import rate_limits
@@ -173,7 +173,7 @@ class LiveSettings:
         """Log the profiles that want code to be run where that cannot be done."""
         for name in find_missing_extra(self.current.profiles):
             text = "%s: profiles.%s: %s; run: %s"
-            log.warning(text, self.path.name, name, PROBLEM, INSTALL)
+            log.warning(text, self.path.name, name, PROBLEM, how_to_install())
 
     def _note(self, found: str, *, is_asked: bool) -> None:
         problems = tuple(f"{line}; the settings before stay" for line in found.splitlines())

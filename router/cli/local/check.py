@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from router.access.admission import check_exposures
 from router.cli.local.login_checks import login_notes
-from router.config.code_extra import INSTALL, PROBLEM, find_missing_extra
+from router.config.code_extra import PROBLEM, find_missing_extra, how_to_install
 from router.config.options import merge, with_data_folder
 from router.config.profiles import find_shared_names, find_unknown_view, may_be_instance
 from router.config.security.tokens import SHORTEST_TOKEN, find_short_tokens
@@ -128,7 +128,7 @@ def _short_tokens(settings: Settings, file: str) -> Iterator[str]:
 
 def _missing_extra(settings: Settings, file: str) -> Iterator[str]:
     for name in find_missing_extra(settings.profiles):
-        yield f"Warning: {file}: profiles.{name}: {PROBLEM}; run: {INSTALL}"
+        yield f"Warning: {file}: profiles.{name}: {PROBLEM}; run: {how_to_install()}"
 
 
 def _notes(loaded: LoadedInstances) -> Iterator[str]:

@@ -26,7 +26,7 @@ from router.cli.rest_api.rest_client import (
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from router.cli.rest_api.rest_client import RestApi
 
@@ -62,28 +62,24 @@ def get_json(api: RestApi, target: str) -> Any:
     return ask(api, "GET", target)
 
 
-def ask(
-    api: RestApi, method: str, target: str, body: Any = None, *, timeout_s: float = ANSWER_S
-) -> Any:
-    """Send a request and return the decoded answer. Blocks.
+def ask(api: RestApi, method: str, target: str, body: Any = None, **sent: Any) -> Any:
+    """Send a request and return the decoded answer; `sent` is as in `open_answer`. Blocks.
 
     Raises:
         NotReached: nobody answers there.
         Refused: the router refuses.
         ConfigError: it is no MCP Router.
     """
-    data = ask_bytes(api, method, target, body, timeout_s=timeout_s)
+    data = ask_bytes(api, method, target, body, **sent)
     try:
         return msgspec.json.decode(data)
     except msgspec.MsgspecError:
         raise ConfigError(api.place, NO_ROUTER) from None
 
 
-def ask_bytes(
-    api: RestApi, method: str, target: str, body: Any = None, *, timeout_s: float = ANSWER_S
-) -> bytes:
+def ask_bytes(api: RestApi, method: str, target: str, body: Any = None, **sent: Any) -> bytes:
     """Send a request and return the answer as it came; see `ask`."""
-    with open_answer(api, method, target, body, timeout_s=timeout_s) as response:
+    with open_answer(api, method, target, body, **sent) as response:
         return response.read(ANSWER_LIMIT_BYTES)
 
 
@@ -96,9 +92,10 @@ def open_answer(
     *,
     timeout_s: float = ANSWER_S,
     accept: str = "application/json",
+    headers: Mapping[str, str] | None = None,
 ) -> Generator[http.client.HTTPResponse]:
     """Send a request, and yield the answer once its head is there; see `ask`."""
-    headers = {**api.headers, "Accept": accept}
+    headers = {**api.headers, "Accept": accept, **(headers or {})}
     data = None
     if body is not None:
         data = body if isinstance(body, bytes) else msgspec.json.encode(body)

@@ -151,8 +151,8 @@ def _views(api: RestApi, width: int | None) -> str:
 
 
 def views_text(rows: list[ViewRow], width: int | None = None) -> str:
-    """Return a line for each choice of a view, after an empty line."""
-    lines: list[str] = []
+    """Return a line for each choice of a view, after an empty line and a heading."""
+    lines = ["auto views:"] if rows else []
     for row in rows[:MAX_VIEWS]:
         times = f" ({row.sessions} sessions)" if row.sessions > 1 else ""
         where = "" if row.place is None else f", view {row.place}"

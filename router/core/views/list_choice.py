@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.records.session_records import name_and_version
@@ -147,7 +148,7 @@ def _note_lone(state: RoutingState, client: Client, choice: ListChoice) -> None:
 
 
 def choices_shown_to(state: RoutingState, principal: Principal) -> list[dict[str, Any]]:
-    """Return a row for each different choice, those of the most sessions first.
+    """Return a row for each different choice at places that are `auto`, the most sessions first.
 
     A principal with limits sees those of its own sessions only. A client without sessions counts
     none.
@@ -161,6 +162,7 @@ def choices_shown_to(state: RoutingState, principal: Principal) -> list[dict[str
         choice = client.list_choice
         if choice is not None and (not is_limited or client.principal.name == principal.name):
             sessions[choice] += 1
+    held = (row for row in sessions.most_common() if _is_auto(state, row[0].place))
     return [
         {
             "place": choice.place,
@@ -169,5 +171,11 @@ def choices_shown_to(state: RoutingState, principal: Principal) -> list[dict[str
             "reason": choice.reason,
             "sessions": count,
         }
-        for choice, count in sessions.most_common(MAX_SHOWN)
+        for choice, count in islice(held, MAX_SHOWN)
     ]
+
+
+def _is_auto(state: RoutingState, place: str | None) -> bool:
+    """Return whether choices hold at a place: its view may have become another one."""
+    view = state.views.find(place, state.settings, state.instances)
+    return view is not None and view.expose == "auto"

@@ -280,5 +280,5 @@ async def test_profiles_that_want_code_without_the_extra_are_in_the_log_once_for
     warnings = [line for line in caplog.messages if "profiles.work" in line]
     assert warnings == [
         'config.json: profiles.work: "expose": "code" needs mcp-router[code]; until then its '
-        'clients search, and run no code; run: pip install "mcp-router[code]"'
+        f"clients search, and run no code; run: {code_extra.how_to_install()}"
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from router.core.names.direct_names import direct_name
+from router.core.names.direct_names import SEPARATOR, direct_name
 from router.core.protocol.own_tools.router_tools import compact
 from router.core.text.raw_json import EMPTY_OBJECT, optional_text_of
 from router.core.text.sentences import cut_to_one_line, first_sentence
@@ -125,10 +125,10 @@ def in_brief(found: FoundItem) -> dict[str, Any]:
     about = first_sentence(described or "")
     if found.found.kind == "tool":
         line = _line(members.get("inputSchema"), signature)
-        return {"name": found.name, "description": about, "signature": line}
+        return _named(found) | {"description": about, "signature": line}
     if found.found.kind == "prompt":
         line = _line(members.get("arguments"), prompt_signature)
-        return {"name": found.name, "description": about, "arguments": line}
+        return _named(found) | {"description": about, "arguments": line}
     texts = {
         "name": cut_to_one_line(optional_text_of(members, "name") or ""),
         "description": about,
@@ -141,6 +141,13 @@ def in_brief(found: FoundItem) -> dict[str, Any]:
 def _line(raw: Raw | None, written: Callable[[Any], str]) -> str:
     is_long = raw is not None and len(raw) > MAX_READ_BYTES
     return _UNREAD if is_long else written(decoded(raw))
+
+
+def _named(found: FoundItem) -> dict[str, Any]:
+    """Return the name, and that of the instance where the name does not begin with it."""
+    instance = found.row.name
+    is_told = found.name.startswith(instance + SEPARATOR)
+    return {"name": found.name} | ({} if is_told else {"instance": instance})
 
 
 def decoded(raw: Raw | None) -> Any:

@@ -38,7 +38,7 @@ def run(state: RoutingState, request: ClientRequest) -> None:
         problem = 'run is off: a profile with "expose": "code" offers it'
         raise RpcError(NOT_ALLOWED, problem)
     if not settings.can_run_code:
-        problem = "run is off: install mcp-router[code] where the router is installed"
+        problem = "run is off: install mcp-router[code] where the router is, and restart it"
         raise RpcError(NOT_ALLOWED, problem)
     asked = run_arguments_of(given(request.params.members, "arguments"), settings.timeout_s)
     forwarding.check_not_draining(state)

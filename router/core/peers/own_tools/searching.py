@@ -130,7 +130,11 @@ def _hint(state: RoutingState, client: Client, total: int, kinds: str) -> str:
         for row in state.seen_by(client)
         if row.offers is NOTHING and row.state is InstanceState.STARTING
     ]
-    texts = ["Try other words for what is to be done."] if total else [f"No {kinds} are known."]
+    texts = (
+        ["Try other words for what is to be done, in English if these were not."]
+        if total
+        else [f"No {kinds} are known."]
+    )
     if awaited:
         names = ", ".join(awaited[:_MAX_AWAITED]) + (", …" if len(awaited) > _MAX_AWAITED else "")
         texts.append(f"Search again in some seconds; still starting: {names}.")

@@ -96,10 +96,10 @@ _DEFINITIONS: Final[tuple[dict[str, Any], ...]] = (
 
 _RUN: Final = tool_definition(
     RUN,
-    "Run Python code that calls tools, so that long results stay out of this conversation. It has "
-    "await call_tool(name, arguments) and await search(query, limit=5); several at once with "
-    "asyncio.gather. No files, no network, no packages. Returns the value of the last line, and "
-    "what was printed.",
+    "Run Python code that calls tools, so that long results stay out of this conversation. "
+    "await call_tool(name, arguments) returns a tool's structured content, else its text; await "
+    "search(query, limit=5) finds tools; several at once with asyncio.gather. No files, no "
+    "network, no packages. Returns the value of the last line, and what was printed.",
     optional=("timeout_s",),
     code={"type": "string"},
     timeout_s={"type": "number", "default": DEFAULT_RUN_S},

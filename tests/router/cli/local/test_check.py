@@ -272,5 +272,5 @@ def test_profile_that_wants_code_to_be_run_is_warned_of_without_the_extra(
     assert findings.problems == ()
     assert findings.notes == (
         'Warning: config.json: profiles.work: "expose": "code" needs mcp-router[code]; until then '
-        'its clients search, and run no code; run: pip install "mcp-router[code]"',
+        f"its clients search, and run no code; run: {code_extra.how_to_install()}",
     )

@@ -97,8 +97,9 @@ def test_views_have_a_line_for_each_choice() -> None:
         *[ViewRow("x", "direct", "0 of 1 tokens", 0)] * MAX_VIEWS,
     ]
     lines = views_text(rows).splitlines()
-    assert lines[:3] == [
+    assert lines[:4] == [
         "",
+        "auto views:",
         "claude-code 2.1.7: direct: it searches by itself (3 sessions)",
         "odd\\x1b[2J, view work: search: more than 10,000 tokens",
     ]

@@ -199,8 +199,10 @@ def test_another_kind_of_view_holds_at_once() -> None:
     talk = Conversation(**AUTO)
     talk.with_upstreams("a", tools=MANY)
     client = enters(talk)
+    assert len(shown(talk)) == 1
     talk.settings_change(view="direct")
     assert client.lists() == [f"a__{name}" for name in MANY]
+    assert shown(talk) == []
 
 
 def test_a_request_without_a_session_has_its_own_choice_and_a_call_none() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.config.code_extra import EXTRA, INSTALL, PROBLEM
+from router.config.code_extra import PROBLEM, how_to_install
 from router.doctor.facts import Surroundings
 from router.doctor.rules.written_files import judge
 from tests.router.doctor.made_facts import FOUND, facts, lines, settings
@@ -93,7 +93,7 @@ def test_what_the_unit_gives_to_the_service_is_a_note() -> None:
 
 
 def test_profile_with_code_without_the_extra_is_a_warning_with_the_command() -> None:
-    note = f"Warning: config.json: profiles.work: {PROBLEM}; run: {INSTALL}"
+    note = f"Warning: config.json: profiles.work: {PROBLEM}; run: {how_to_install()}"
     (line,) = lines(judge, facts(notes=(note,)))
     assert line.startswith("warning config.json: profiles.work: ")
-    assert line.endswith(f'run no code -> run: pip install "{EXTRA}"')
+    assert line.endswith(f"run no code -> run: {how_to_install()}")

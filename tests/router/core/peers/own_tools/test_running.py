@@ -54,7 +54,7 @@ def test_code_is_run_for_its_caller_and_its_result_is_the_answer() -> None:
     [
         (None, True, 'run is off: a profile with "expose": "code" offers it'),
         ("home", True, 'run is off: a profile with "expose": "code" offers it'),
-        ("work", False, "run is off: install mcp-router[code] where the router is installed"),
+        ("work", False, "run is off: install mcp-router[code] where the router is, and restart it"),
     ],
 )
 def test_where_run_is_off_it_is_refused_with_the_way_out(

@@ -87,7 +87,7 @@ def test_who_finds_nothing_is_told_what_can_be_done() -> None:
     assert asked.text == {
         "found": "0 of 7 tools",
         "tools": [],
-        "hint": "Try other words for what is to be done.",
+        "hint": "Try other words for what is to be done, in English if these were not.",
     }
     talk.configured(spec("a"), spec("new"))
     asked = searches(alice)
@@ -96,6 +96,16 @@ def test_who_finds_nothing_is_told_what_can_be_done() -> None:
     empty = searches(alice, kind="prompt")
     talk.happens(ToolsFound(talk.searches.pop().key))
     assert empty.text["hint"].startswith("No prompts are known. ")
+
+
+def test_where_a_name_does_not_begin_with_its_server_that_is_told() -> None:
+    talk = Conversation(view="search")
+    talk.with_instance("高德地图", item("file"))
+    asked = searches(talk.client())
+    talk.found("file", row="高德地图")
+    (shown,) = asked.text["tools"]
+    assert shown["name"].startswith("______file_")
+    assert list(shown.items())[1] == ("instance", "高德地图")
 
 
 def test_prompts_and_resources_are_found_by_the_names_that_a_client_can_use() -> None:
