@@ -100,8 +100,12 @@ class SemanticReranker:
 
     def put(self, row: str, entries: Sequence[Entry]) -> None:
         """See `Reranker`."""
-        self._put[row] = entries
-        self._has_work.set()
+        if entries or self._engine is not None or row in self._table:
+            self._put[row] = entries
+            self._has_work.set()
+        else:
+            # Nobody may ever take it: most routers have no model.
+            self._put.pop(row, None)
 
     async def run(self) -> None:
         """See `Reranker`."""
