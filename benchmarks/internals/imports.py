@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 NOT_AT_START: Final = frozenset(
     {
@@ -22,6 +23,8 @@ NOT_AT_START: Final = frozenset(
         "keyring",
         "mcp",
         "mcp_types",
+        "numpy",
+        "onnxruntime",
         "opentelemetry",
         "prometheus_client",
         "pydantic",
@@ -29,14 +32,20 @@ NOT_AT_START: Final = frozenset(
         "quart",
         "quart_trio",
         "rich",
+        "router.code_mode.runs",
         "router.core.pinning",
+        "router.core.views.searched",
+        "router.search.index",
+        "router.search.semantic.loading",
+        "router.search.semantic.texts",
         "router.secret_store",
+        "sqlite3",
         "starlette",
         "tomlkit",
         "uvicorn",
     }
 )
-"""Packages that are of no use before the first answer on stdio."""
+"""Packages and modules that are of no use before the first answer on stdio."""
 
 _LINE: Final = re.compile(r"^import time: +(\d+) \| +(\d+) \| ( *)(\S+)$", re.MULTILINE)
 
@@ -65,8 +74,12 @@ def imports_in(report: str) -> list[Import]:
 
 
 def unwanted(imports: Iterable[Import]) -> list[str]:
-    """Return the modules of the packages in `NOT_AT_START`, sorted."""
-    return sorted(one.name for one in imports if one.name.partition(".")[0] in NOT_AT_START)
+    """Return the modules in `NOT_AT_START` and those of its packages, sorted."""
+    return sorted(one.name for one in imports if not NOT_AT_START.isdisjoint(_with_parents(one)))
+
+
+def _with_parents(one: Import) -> Iterator[str]:
+    return accumulate(one.name.split("."), "{}.{}".format)
 
 
 def slowest(imports: Iterable[Import], number: int) -> list[Import]:

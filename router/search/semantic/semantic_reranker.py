@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -22,9 +22,6 @@ import trio
 import trio.lowlevel
 
 from router.search.semantic.engine import ModelError
-from router.search.semantic.fusing import fuse
-from router.search.semantic.loading import load_engine
-from router.search.semantic.texts import TextTable, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +31,7 @@ if TYPE_CHECKING:
     from router.messages.own_tools.search import Found
     from router.search.reranking import Candidate, Entry, Ranking, Scope
     from router.search.semantic.engine import Engine
+    from router.search.semantic.texts import TextTable
 
 T = TypeVar("T")
 
@@ -49,6 +47,12 @@ MAX_QUERY_S: Final = 0.5
 """Seconds after which a search goes on without the model; a query takes milliseconds."""
 
 
+def _load(folder: Path | None) -> Engine | None:
+    from router.search.semantic.loading import load_engine  # For start-up time: few search.
+
+    return load_engine(folder)
+
+
 class SemanticReranker:
     """A `Reranker` that compares meanings; a part of the router that applies `server.search_model`.
 
@@ -60,7 +64,7 @@ class SemanticReranker:
         self,
         setting: str,
         folder: Path,
-        load: Callable[[Path | None], Engine | None] = load_engine,
+        load: Callable[[Path | None], Engine | None] = _load,
         table: TextTable | None = None,
     ) -> None:
         """Take what says which model it is.
@@ -74,7 +78,8 @@ class SemanticReranker:
         self.setting = setting
         self._folder = folder
         self._load = load
-        self._table = table or TextTable()
+        if table is not None:
+            self._table = table
         self._engine: Engine | None = None
         self._thread = trio.CapacityLimiter(1)
         self._slots: WeakKeyDictionary[Scope, tuple[int, ...]] = WeakKeyDictionary()
@@ -100,8 +105,12 @@ class SemanticReranker:
 
     def put(self, row: str, entries: Sequence[Entry]) -> None:
         """See `Reranker`."""
-        self._put[row] = entries
-        self._has_work.set()
+        if entries or self._engine is not None or row in self._table:
+            self._put[row] = entries
+            self._has_work.set()
+        else:
+            # Nobody may ever take it: most routers have no model.
+            self._put.pop(row, None)
 
     async def run(self) -> None:
         """See `Reranker`."""
@@ -135,6 +144,12 @@ class SemanticReranker:
             self._give_up(exc)
         return None
 
+    @cached_property
+    def _table(self) -> TextTable:
+        from router.search.semantic.texts import TextTable  # For start-up time, as above.
+
+        return TextTable()
+
     # --- The model -----------------------------------------------------------------------------
 
     async def _keep_embedding(self) -> None:
@@ -160,6 +175,8 @@ class SemanticReranker:
 
     async def _take_rows(self) -> None:
         """Take what was put, in slices of a millisecond."""
+        from router.search.semantic.texts import text_of  # For start-up time, as above.
+
         await trio.lowlevel.checkpoint()
         while self._put:
             row = next(iter(self._put))
@@ -206,6 +223,8 @@ def _rank(
     limit: int,
 ) -> Ranking | None:
     """Return the best of a scope; for a worker thread."""
+    from router.search.semantic.fusing import fuse  # For start-up time, as above.
+
     similarities = engine.compare(query, slots)
     if similarities is None:
         return None

@@ -77,6 +77,10 @@ class TextTable(Struct, eq=False):
     _unused: dict[str, None] = field(default_factory=dict[str, None])
     _waiting: dict[str, None] = field(default_factory=dict[str, None])
 
+    def __contains__(self, row: str) -> bool:
+        """Return whether a row has texts."""
+        return row in self._rows
+
     def put(self, row: str, texts: Mapping[Found, str]) -> None:
         """Take the texts of a row's entries in place of those before; empty: forget the row."""
         before = self._rows.pop(row, {})

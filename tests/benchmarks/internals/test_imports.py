@@ -12,6 +12,8 @@ import time:      1500 |       1620 |   encodings
 import time:        50 |         50 | mcpx
 import time:      9000 |      12000 | mcp.client
 import time:         3 |          3 | pydantic
+import time:         2 |          4 | router.secret_store.keyrings
+import time:         1 |          1 | router.secret_stores
 """
 
 
@@ -22,11 +24,14 @@ def test_every_import_is_read_with_its_times_and_nothing_else() -> None:
         Import("mcpx", 0.05, 0.05),
         Import("mcp.client", 9.0, 12.0),
         Import("pydantic", 0.003, 0.003),
+        Import("router.secret_store.keyrings", 0.002, 0.004),
+        Import("router.secret_stores", 0.001, 0.001),
     ]
 
 
 def test_unwanted_are_packages_and_their_modules_but_not_other_names_that_begin_so() -> None:
-    assert unwanted(imports_in(REPORT)) == ["mcp.client", "pydantic"]
+    expected = ["mcp.client", "pydantic", "router.secret_store.keyrings"]
+    assert unwanted(imports_in(REPORT)) == expected
 
 
 def test_slowest_are_those_that_took_long_themselves() -> None:

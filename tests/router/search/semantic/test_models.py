@@ -42,6 +42,23 @@ def test_folder_without_the_extra_says_what_to_install(
         load_engine(tmp_path)
 
 
+def test_a_load_leaves_the_interpreter_to_others_often_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile: list[float] = []
+
+    def load_folder(_: Path) -> None:
+        meanwhile.append(sys.getswitchinterval())
+        raise ModelError
+
+    monkeypatch.setattr("router.search.semantic.onnx_model.load_folder", load_folder)
+    before = sys.getswitchinterval()
+    with pytest.raises(ModelError):
+        load_engine(tmp_path)
+    assert meanwhile[0] < before / 5
+    assert sys.getswitchinterval() == before
+
+
 @pytest.mark.parametrize(
     ("query", "is_so"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.router.search.semantic.entries import entry, scope_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from router.search.reranking import Ranking, Scope
+    from router.search.reranking import Entry, Ranking, Scope
 
 COMMIT = entry("commit", "Records changes.")
 PUSH = entry("push", "Uploads what was recorded.")
@@ -92,6 +93,24 @@ async def test_what_is_meant_comes_first() -> None:
         names = await first_ranking(reranker, "Shows changes what differs", scope_of(*ALL))
 
     assert names == ["status", "commit"]
+
+
+async def test_without_a_model_nothing_is_kept_of_what_is_gone() -> None:
+    async with running(lambda _: None) as reranker:
+        assert await ranked(reranker, "Shows", scope_of(*ALL)) is None
+        await trio.testing.wait_all_tasks_blocked()
+        kept = weakref.ref(one := Forgotten(ALL))
+        reranker.put("git", one)
+        del one
+        assert kept() is not None
+        reranker.put("git", gone := Forgotten())
+        left = weakref.ref(gone)
+        del gone
+        assert (kept(), left()) == (None, None)
+
+
+class Forgotten(list["Entry"]):
+    """Entries of which can be told whether anybody has them."""
 
 
 async def test_nothing_is_loaded_before_the_first_search() -> None:
