@@ -32,8 +32,8 @@ MAX_CONFIG_BYTES: Final = 1_000_000
 """Much more than any file of settings beside a model has."""
 
 VOCABULARY: Final = Path(__file__).with_name("vocabulary.txt")
-"""The vocabulary of BERT (uncased): the model of the extra was trained with it, and its package does
-not have it. By Google, under the Apache License 2.0: see `vocabulary.LICENSE`."""
+"""The vocabulary of BERT (uncased), by Google, under the Apache License 2.0 (`vocabulary.LICENSE`).
+The model of the extra was trained with it, and its package does not have it."""
 
 
 class Prompts(Struct, frozen=True):
