@@ -171,8 +171,8 @@ def test_a_row_that_is_left_out_is_not_found_and_can_come_back() -> None:
 
 def test_each_step_of_a_change_is_about_one_entry_at_most() -> None:
     index = ToolIndex()
-    assert len(list(index.put_in_steps(CHAT))) == 2 * len(CHAT.offered)
-    assert len(list(index.put_in_steps(row("chat", tool("one"))))) == len(CHAT.offered) + 2
+    assert len(list(index.put_in_steps(CHAT))) == 2 * len(list(CHAT.offered))
+    assert len(list(index.put_in_steps(row("chat", tool("one"))))) == len(list(CHAT.offered)) + 2
 
 
 def test_what_a_search_may_answer_is_gathered_in_steps_and_once() -> None:
