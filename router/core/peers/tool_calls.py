@@ -214,9 +214,8 @@ def _read_call_tool(state: RoutingState, request: ClientRequest) -> CalledTool:
     Raises:
         RpcError: -32602, one is wrong, or the tool is one of the router's own.
     """
-    from router.core.protocol.own_tools import (
-        search_tools,  # For start-up time: few clients search.
-    )
+    # For start-up time: few clients search.
+    from router.core.protocol.own_tools import search_tools
 
     called = search_tools.called_tool_of(given(request.params.members, "arguments"))
     if router_tools.canonical_name(called.name) is not None:
