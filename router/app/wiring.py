@@ -77,6 +77,10 @@ PINS_SIZE: Final = 16
 """Tools to be digested and saved: the core sends the next when it has heard of the last, unless the
 setting was switched off and on meanwhile."""
 
+SEARCHES_SIZE: Final = math.inf
+"""Searches and lists to be indexed. Nothing bounds how often servers change their lists; but after
+each of these the index takes all that wait, and keeps only the last list of each row."""
+
 RUNS_SIZE: Final = 4 * MAX_RUNS
 """Runs of code: each is begun once, and ended twice at most."""
 
@@ -122,13 +126,13 @@ class Channels(Struct, frozen=True):
             *trio.open_memory_channel[SaveInstance](SAVES_SIZE),
             *trio.open_memory_channel[SaveCatalogue](CATALOGUES_SIZE),
             *trio.open_memory_channel[PinTools](PINS_SIZE),
-            *trio.open_memory_channel[IndexTools | SearchTools](math.inf),
+            *trio.open_memory_channel[IndexTools | SearchTools](SEARCHES_SIZE),
             *trio.open_memory_channel[RunCode | EndCode](RUNS_SIZE),
         )
 
     @property
     def elsewhere(self) -> dict[type[Any], trio.MemorySendChannel[Any]]:
-        """See `dispatch`."""
+        """The type of an effect -> the channel of the task that performs it."""
         return {
             PinTools: self.pins_in,
             IndexTools: self.searches_in,

@@ -54,6 +54,7 @@ _FOUR_MARKS_IN_A_ROW: Final = 0.68
 _TWO_SPACES: Final = 0.1
 _AN_EAST_ASIAN_CHARACTER: Final = 0.67
 _ANOTHER_CHARACTER: Final = 1.0
+"""Tokens for each of these. A word is a row of letters; what follows adds to it."""
 
 
 def estimate_tokens(text: bytes | Raw) -> int:
