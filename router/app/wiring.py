@@ -77,10 +77,6 @@ PINS_SIZE: Final = 16
 """Tools to be digested and saved: the core sends the next when it has heard of the last, unless the
 setting was switched off and on meanwhile."""
 
-SEARCHES_SIZE: Final = math.inf
-"""Searches and lists to be indexed. Nothing bounds how often servers change their lists; but after
-each of these the index takes all that wait, and keeps only the last list of each row."""
-
 RUNS_SIZE: Final = 4 * MAX_RUNS
 """Runs of code: each is begun once, and ended twice at most."""
 
@@ -126,7 +122,7 @@ class Channels(Struct, frozen=True):
             *trio.open_memory_channel[SaveInstance](SAVES_SIZE),
             *trio.open_memory_channel[SaveCatalogue](CATALOGUES_SIZE),
             *trio.open_memory_channel[PinTools](PINS_SIZE),
-            *trio.open_memory_channel[IndexTools | SearchTools](SEARCHES_SIZE),
+            *trio.open_memory_channel[IndexTools | SearchTools](math.inf),
             *trio.open_memory_channel[RunCode | EndCode](RUNS_SIZE),
         )
 

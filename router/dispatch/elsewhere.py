@@ -24,7 +24,8 @@ HANDED_ON: Final = get_args(HandedOn)
 Elsewhere: TypeAlias = "Mapping[type[Any], trio.MemorySendChannel[Any]]"
 """The type of an effect -> the channel of the task that performs it; other effects are dropped.
 
-Each channel has room, always: `app/wiring.py` says of each size why.
+Each channel has room, always. The one to the index has no size: nothing bounds how often servers
+change their lists. After each step the index takes all that wait, and keeps the last of each row.
 """
 
 NOWHERE: Final[Elsewhere] = {}
