@@ -1,4 +1,4 @@
-"""Runs code once: passes its calls on, and makes the result of the tool of it.
+"""Runs code once: passes its calls on, and makes the result of `mcp.router.run`.
 
 Invariants:
 
