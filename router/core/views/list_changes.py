@@ -103,6 +103,7 @@ def notify_clients(state: RoutingState, clients: Iterable[Client], kinds: frozen
 
 def notify_of_servers(state: RoutingState) -> None:
     """Notify clients that search for tools if other servers are named to them now."""
+    # `_kinds_for` adds "tools" for each of these whose list differs.
     notify_clients(state, list(state.clients.values()), frozenset())
 
 
