@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from benchmarks.search.catalogues import NAME_LIMIT
 from benchmarks.tokens.conversation import FailedCallError
 from benchmarks.tokens.tasks import filled
-from router.config.settings import Settings
 from router.core.names.direct_names import direct_name
 from router.core.protocol.own_tools.router_tools import (
     CALL,
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from benchmarks.tokens.conversation import Conversation
     from benchmarks.tokens.tasks import Task, Use
-
-NAME_LIMIT: Final = Settings().server.name_limit
 
 
 class Script(Protocol):

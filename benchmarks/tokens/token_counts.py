@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM: Final = Path(__file__).with_name("count_tokens.cjs")
+"""Reads texts and writes their numbers of tokens, in a folder that has the package."""
+
 LIMIT_S: Final = 60.0
 
 

@@ -126,7 +126,7 @@ class Channels(Struct, frozen=True):
 
     @property
     def elsewhere(self) -> dict[type[Any], trio.MemorySendChannel[Any]]:
-        """See `dispatch`."""
+        """The type of an effect -> the channel of the task that performs it."""
         return {
             PinTools: self.pins_in,
             IndexTools: self.searches_in,

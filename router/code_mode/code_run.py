@@ -1,4 +1,4 @@
-"""Runs code once: passes its calls on, and makes the result of the tool of it.
+"""Runs code once: passes its calls on, and makes the result of `mcp.router.run`.
 
 Invariants:
 
@@ -30,6 +30,7 @@ log = logging.getLogger("mcp_router.code_mode")
 MAX_CALLS: Final = 50
 
 MAX_PRINTED_BYTES: Final = 64 * 1024
+"""As in `sandbox_program`, which sends one byte more where there is more."""
 
 MAX_SHOWN_NAME: Final = 128
 """Characters of a name in the list of calls, which code may make up."""

@@ -1,5 +1,13 @@
 """Begins and ends runs of code as the actor asks, in a task of its own.
 
+The parts, from here to the code:
+
+- `runs` has all runs: so many at a time, each within its time.
+- `code_run` is one of them: it stands between an `inner_client`, which is a client of the core like
+  any other and makes the calls of the code, and
+- a sandbox of `sandboxes`: a process that runs `sandbox_program`, and below it the process of
+  pydantic-monty that runs the code.
+
 Invariant: nothing that runs code is imported before the first run.
 """
 

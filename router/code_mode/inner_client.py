@@ -44,7 +44,7 @@ class ToolFailed(Exception):
 
 
 class _Waiting(Struct, eq=False):
-    """A request without an answer, or with one."""
+    """A request, and its answer once that has come."""
 
     is_there: trio.Event = field(default_factory=trio.Event)
     answer: Response | ErrorResponse | None = None

@@ -1,4 +1,4 @@
-"""Runs the code of all callers: so many at a time, the others in turn.
+"""Runs the code of all callers: a bounded number at a time, the others in turn.
 
 Invariants:
 
@@ -33,7 +33,7 @@ class Runs:
     """All runs that are under way or wait for their turn."""
 
     def __init__(self, nursery: trio.Nursery, inbox: trio.MemorySendChannel[Inbound]) -> None:
-        # Each run is a task of it.
+        # It has a task for each run.
         self._nursery, self._inbox = nursery, inbox
         self._sandboxes = SandboxPool(nursery)
         self._turns = trio.CapacityLimiter(RUNS_PER_CPU * (os.cpu_count() or 1))

@@ -184,10 +184,10 @@ _decode: Final = msgspec.json.Decoder(Line).decode
 
 
 class _Rest(Struct, eq=False):
-    """The rest of a sandbox.
+    """The time in which a sandbox waits for its next run.
 
     Attributes:
-        scope: ends it.
+        scope: ends this time.
         has_ended: set once nobody listens to the sandbox any more.
     """
 

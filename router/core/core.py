@@ -342,13 +342,6 @@ def _tick(state: RoutingState, _: Tick) -> None:
     idle_stops.expire(state)
 
 
-def _tools_found(state: RoutingState, event: ToolsFound) -> None:
-    # For start-up time: few clients search.
-    from router.core.peers.own_tools.searching import tools_found
-
-    tools_found(state, event)
-
-
 def _drain(state: RoutingState, event: Drain) -> None:
     state.draining, state.drain_reply_to = True, event.reply_to
     stateless_requests.end_subscriptions(state)
@@ -384,7 +377,7 @@ _HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     CataloguesRead: _catalogues_read,
     PinsRead: _pins_read,
     ToolsPinned: _tools_pinned,
-    ToolsFound: _tools_found,
+    ToolsFound: on_demand.tools_found,
     CodeEnded: on_demand.code_ended,
     CoreSettingsChanged: _settings_changed,
     InstanceSaved: _instance_saved,

@@ -22,13 +22,14 @@ HandedOn: TypeAlias = PinTools | IndexTools | SearchTools | RunCode | EndCode
 HANDED_ON: Final = get_args(HandedOn)
 
 Elsewhere: TypeAlias = "Mapping[type[Any], trio.MemorySendChannel[Any]]"
-"""The type of an effect -> the channel of the task that performs it.
+"""The type of an effect -> the channel of the task that performs it; other effects are dropped.
 
-Each channel has room: the core waits for the event that ends such an effect before it decides on
-more of the kind than the channel holds. Effects of a type that is missing are dropped.
+Each channel has room, always. The one to the index has no size: nothing bounds how often servers
+change their lists. After each step the index takes all that wait, and keeps the last of each row.
 """
 
 NOWHERE: Final[Elsewhere] = {}
+"""Nobody performs anything, as in tests."""
 
 
 def hand_on(elsewhere: Elsewhere, effect: HandedOn) -> None:

@@ -1,7 +1,8 @@
 """Holds groups of everyday words, English and Chinese, that mean much the same for tools.
 
 People ask for a "folder" where a tool says "directory". `concepts.txt` has a group in each line. A
-word may stand in several groups. An underscore joins the words of a phrase.
+word may stand in several groups. An underscore joins the words of a phrase, in place of whose own
+concepts those of the phrase count. How to find out what a change does: see `index`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,18 @@
 """Finds the tools, prompts and resources that words ask for: an index in memory.
 
-Two scores are added: sqlite's BM25 over all texts of an entry (FTS5, Porter's stems), and how much
-of the query its names and its first sentence cover (`concept_scores`). Whole names go before both.
+Theory of operation. Entries whose name is the query come first (`exact_names`). The score of any
+other entry is
+
+    words / best words + COVERAGE_WEIGHT * coverage - UNASKED_WEIGHT * unasked
+
+- words: sqlite's BM25 over all texts of the entry (FTS5, Porter's stems, weights in `_COLUMNS`).
+- coverage: how much of the query its names and its first sentence cover (`concept_scores`).
+- unasked: the number of words in its name that the query does not ask for.
+
+Where the numbers are from: the weights here and in `concept_scores`, and the groups of
+`concepts.txt`, were tuned by the half "tune" of `benchmarks/search/queries.jsonl` over the tools of
+26 real servers. To change one, compare `python -m benchmarks.search --half tune --misses tune`
+before and after. The half "test" says what a change is worth, so nothing is tuned by it.
 
 Invariants:
 
@@ -19,7 +30,7 @@ from msgspec import Struct
 
 from router.messages.errors import UNAVAILABLE, RpcError
 from router.messages.own_tools.search import ToolsFound
-from router.search.concept_scores import ConceptScores
+from router.search.concept_scores import ConceptScores, best_first
 from router.search.entries import read_entry
 from router.search.exact_names import ExactNames
 from router.search.reranking import Candidate, Entry, Ranking, Scope
@@ -43,28 +54,30 @@ QUERY_WORDS: Final = 40
 """Characters and words of a query that count: more are not a question but a text."""
 
 CANDIDATES: Final = 60
+"""Entries that are scored because of their words: the best by BM25."""
+
 COVERING: Final = 40
+"""Entries that are scored because they cover the query: the best by that."""
+
 RANKED: Final = 50
-"""Entries that are ranked: the first by their words, and the first that cover the query; and of
-these the first whose names are looked at."""
+"""Of all these, the best whose unasked words are counted; only they are answered."""
 
 COVERAGE_WEIGHT: Final = 4.0
-"""The weight of the coverage of a query; the BM25 score of the first has 1."""
-
 UNASKED_WEIGHT: Final = 0.3
-"""The loss for each word of a name that the query does not ask for."""
+"""See the module's docstring."""
 
 CLEAR_LEAD: Final = 0.8
-"""The lead over the second with which the first is right in four of five searches or more."""
+"""A first result whose score is so much higher than that of the second is the right one in four of
+five searches or more."""
 
 GATHERED: Final = 100
-"""Entries that are compared with the patterns of a place at once."""
+"""Entries that are compared with the patterns of a search at once."""
 
 QUICK: Final = 50_000
 """Characters of a query times entries: a search with no more takes 5 ms at most, as a rule."""
 
 SCOPES: Final = 16
-"""Places whose scopes are kept: each holds a number for each entry."""
+"""Scopes that are kept: each holds a number for each entry."""
 
 _COLUMNS: Final = {
     "name": 8.0,
@@ -76,7 +89,7 @@ _COLUMNS: Final = {
     "instance": 4.0,
     "summary": 1.0,
 }
-"""Texts of an `Entry` -> the weight of a word in it."""
+"""Text of an `Entry` -> the weight of a word in it."""
 
 _CREATE: Final = (
     f"CREATE VIRTUAL TABLE entries USING fts5({', '.join(_COLUMNS)},"
@@ -101,12 +114,17 @@ _SEARCH: Final = (
 )
 
 
-_Place: TypeAlias = "tuple[frozenset[str], NameFilter, Kind]"
+_ScopeKey: TypeAlias = "tuple[frozenset[str], NameFilter, Kind]"
 """The rows, the filter and the kind of a search."""
 
 
 class _Scope(Struct, frozen=True, eq=False):
-    """Everything that a search may answer, by number, in the order in which it was put."""
+    """Everything that a search may answer.
+
+    Attributes:
+        entries: by their numbers, in the order in which they were put.
+        public: the same for a `Reranker`.
+    """
 
     entries: dict[int, Entry]
     public: Scope
@@ -150,7 +168,7 @@ class ToolIndex:
     """
 
     def __init__(self) -> None:
-        # Whoever has the index uses it from one thread at a time.
+        # A worker thread opens it, and another thread uses it after that.
         self._texts = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         try:
             self._texts.execute(_CREATE)
@@ -169,7 +187,7 @@ class ToolIndex:
         self._rows: dict[str, list[int]] = {}
         self._names = ExactNames()
         self._concepts = ConceptScores()
-        self._scopes: dict[_Place, _Scope] = {}
+        self._scopes: dict[_ScopeKey, _Scope] = {}
         self._next = 1
         self._writes = 0
 
@@ -256,7 +274,7 @@ class ToolIndex:
 
         The search that follows is quicker then. Nothing may be changed until it ends.
         """
-        if _place(search) in self._scopes:
+        if _scope_key(search) in self._scopes:
             return
         is_tool = search.kind == "tool"
         admits = None if not is_tool or search.names.admits_all else search.names.admits
@@ -271,14 +289,14 @@ class ToolIndex:
         if len(self._scopes) >= SCOPES:
             del self._scopes[next(iter(self._scopes))]
         scope = Scope(tuple(entry.found for entry in entries.values()))
-        self._scopes[_place(search)] = _Scope(entries, scope)
+        self._scopes[_scope_key(search)] = _Scope(entries, scope)
 
     def is_slow(self, search: SearchTools) -> bool:
         """Return whether a search may take so long that it is for a worker thread."""
         return min(len(search.query), QUERY_CHARS) * len(self._entries) > QUICK
 
     def find(self, search: SearchTools) -> ToolsFound:
-        """Return what a query asks for, the best first; see `search`."""
+        """Return what a query asks for, the best first, by words alone; see `search`."""
         return self.search(search).found(search)
 
     def search(self, search: SearchTools) -> Answer:
@@ -299,7 +317,7 @@ class ToolIndex:
         else:
             sample = () if exact else _spread(scope.entries)
             scores = dict.fromkeys(islice(sample, CANDIDATES), 0.0)
-        ranked = _best(scores)
+        ranked = best_first(scores)
         return Answer(
             query if asks else "",
             tuple(scope.entries[number].found for number in numbers),
@@ -310,20 +328,21 @@ class ToolIndex:
         )
 
     def _scores(self, words: Sequence[Word], scope: _Scope) -> dict[int, float]:
+        """Return the scores of the best entries in a scope; see the module's docstring."""
         scores = self._scores_by_words(words, scope)
         coverage = self._concepts.cover(words)
-        in_scope = (number for number in _best(coverage.scores) if number in scope.entries)
+        in_scope = (number for number in best_first(coverage.scores) if number in scope.entries)
         for number in islice(in_scope, COVERING):
             scores.setdefault(number, 0.0)
         for number in scores:
             scores[number] += COVERAGE_WEIGHT * coverage.scores.get(number, 0.0)
         return {
             number: scores[number] - UNASKED_WEIGHT * self._concepts.unasked(number, coverage)
-            for number in _best(scores)[:RANKED]
+            for number in best_first(scores)[:RANKED]
         }
 
     def _scores_by_words(self, words: Sequence[Word], scope: _Scope) -> dict[int, float]:
-        """Return the best in a scope by BM25, as parts of the score of the first."""
+        """Return the best in a scope by BM25, with their scores as shares of the highest."""
         texts = dict.fromkeys(word.text for word in words if word.text)
         match = " OR ".join(f'"{text}"' for text in texts)
         found: list[tuple[int, float]] = []
@@ -339,7 +358,7 @@ class ToolIndex:
     def _scope(self, search: SearchTools) -> _Scope:
         for _ in self.gather_in_steps(search):
             pass
-        key = _place(search)
+        key = _scope_key(search)
         scope = self._scopes[key] = self._scopes.pop(key)  # the last one, since it is in use
         return scope
 
@@ -350,12 +369,8 @@ def _hash_of(batch: IndexTools, offered: Searchable) -> int:
     return hash((batch.instance, batch.summary, described))
 
 
-def _place(search: SearchTools) -> _Place:
+def _scope_key(search: SearchTools) -> _ScopeKey:
     return search.rows, search.names, search.kind
-
-
-def _best(scores: dict[int, float]) -> list[int]:
-    return sorted(scores, key=scores.__getitem__, reverse=True)
 
 
 def _spread(entries: dict[int, Entry]) -> Iterator[int]:

@@ -46,8 +46,9 @@ class Entry(Struct, frozen=True):
 class Scope(Struct, frozen=True, eq=False, weakref=True):
     """Everything that a search may answer.
 
-    It is the same object for all searches of a place until something is indexed anew. So results
-    about it can be kept in a dictionary with weak keys.
+    It is the same object for all searches of the same rows, by the same filter and for the same
+    kind, until something is indexed anew. So results about it can be kept in a dictionary with weak
+    keys.
 
     Attributes:
         entries: the identities of all entries in it.

@@ -34,7 +34,8 @@ we were what when where which who whose why will with would you your need via us
 put give tell see look go keep know get many more most s t re ll ve m d
 """
 LIGHT_WORDS: Final = frozenset(_LIGHT_WORDS.split())
-"""Words that say little by themselves: they count by their concepts, if at all."""
+"""Words that say little by themselves: they count by their concepts, if at all. The last ones are
+what is left of contractions, as in "don't"."""
 
 
 class Word(Struct, frozen=True):
@@ -54,7 +55,10 @@ class Word(Struct, frozen=True):
 
 
 def stem_of(word: str) -> str:
-    """Return what the forms of an English word have in common."""
+    """Return what the forms of an English word have in common.
+
+    It is for concepts and the coverage of queries; the full-text index has a stemmer of its own.
+    """
     if len(word) <= 3 or not word.isascii():
         return word
     word = _without_plural(word)

@@ -15,6 +15,7 @@ import mcp_types as types
 import msgspec
 import pytest
 
+from benchmarks.tokens.token_counts import PROGRAM as COUNT_TOKENS
 from router.core.text.token_estimates import estimate_tokens
 from tests.e2e import peers, real_servers
 from tests.e2e.client_answers import DECLINING_FORMS
@@ -143,9 +144,9 @@ def test_estimates_of_tokens_come_within_a_tenth_of_a_real_tokenizer(http: Targe
     peers.npm_script("gpt-tokenizer", "package.json")
     run(scenario)
     tools = [(name, msgspec.json.encode(tool)) for name in shown for tool in shown[name]["tools"]]
-    command = peers.node_script("count_tokens.mjs")
+    command = [peers.NODE, str(COUNT_TOKENS)]
     texts = msgspec.json.encode([text.decode() for _, text in tools])
-    ran = subprocess.run(command, input=texts, capture_output=True, check=True)
+    ran = subprocess.run(command, input=texts, capture_output=True, check=True, cwd=peers.SOURCES)
     counted, estimated = Counter[str](), Counter[str]()
     for (name, text), tokens in zip(tools, msgspec.json.decode(ran.stdout), strict=True):
         counted[name] += tokens

@@ -1,8 +1,11 @@
 """The calls that every Python client makes at views that search.
 
-`ASKED` in the environment of a client is a JSON object: `places` (each a transport and a URL, or
-`stdio` and a command), `search` and `call_tool` (the names of these tools), `query`, `arguments`
-(of the tool that is found), `directly` (whether the client can call a tool that it was not listed).
+`ASKED` in the environment of a client is a JSON object:
+
+- `places`: each a transport and a URL, or `stdio` and a command.
+- `search` and `call_tool`: the names of these tools.
+- `query`, and `arguments` of the tool that is found.
+- `directly`: true if the client can call a tool that it was not listed.
 """
 
 import json

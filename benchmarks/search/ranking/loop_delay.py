@@ -97,7 +97,7 @@ async def _measure(catalogues: Sequence[Catalogue]) -> LoopDelay:
             index.put_made(commands)
             await index.find("anything", 1)
             indexed_s = time.perf_counter() - began_s
-    tools = sum(len(one.offered) for one in commands)
+    tools = sum(len(one.tools) for one in catalogues)
     gc.unfreeze()
     return LoopDelay(tools, indexed_s, Delays.of(at_rest), Delays.of(meanwhile))
 

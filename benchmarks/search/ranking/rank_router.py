@@ -136,8 +136,6 @@ def _times_us(catalogues: Sequence[Catalogue], queries: Sequence[str], limit: in
     index = ToolIndex()
     for catalogue in catalogues:
         index.put(catalogue.index_tools())
-    for _ in index.tidy_in_steps():  # as the task does that keeps the index
-        pass
     rows = frozenset(one.name for one in catalogues)
     searches = [
         SearchTools(key, query, rows, EVERY_NAME, "tool", limit)

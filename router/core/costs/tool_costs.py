@@ -32,7 +32,7 @@ MAX_BYTES_AT_ONCE: Final = 100_000
 """Bytes of tools that take 2 to 4 ms to count."""
 
 TOKENS_A_BYTE: Final = 0.23
-"""Of tools as JSON, on average."""
+"""Of tools as JSON, on average; for tools that nobody had time to count."""
 
 
 def tokens_of(item: Item, shown: str) -> int:
@@ -51,10 +51,10 @@ def tokens_of(item: Item, shown: str) -> int:
 
 
 class Budget(Struct):
-    """The work that one event may still make.
+    """The work that one event may still do.
 
     Attributes:
-        bytes_left: of tools to count.
+        bytes_left: bytes of tools that may still be counted.
     """
 
     bytes_left: int
@@ -62,6 +62,8 @@ class Budget(Struct):
 
 class ToolCosts(Struct, eq=False):
     """The tokens of the tools of one row under their direct names, as far as they were counted.
+
+    It is kept in `Instance.encoded` as "costs", which is empty again after each change of the list.
 
     Attributes:
         limit: the greatest length of a direct name in characters.
@@ -76,7 +78,7 @@ class ToolCosts(Struct, eq=False):
     is_whole: bool = False
 
     def count(self, row: Instance, item: Item, budget: Budget) -> int | None:
-        """Return the tokens of one tool; None if it was not counted before, and now is too late.
+        """Return the tokens of one tool; None if they are unknown and the budget is spent.
 
         Args:
             row: the row.
@@ -128,7 +130,8 @@ class ListCost(Struct, frozen=True, eq=False):
         tokens: of them; if `is_beyond`, of so many that the limit is passed.
         tools: how many of them.
         is_beyond: True if the limit is passed.
-        settings, offers: what it follows from: others are other objects.
+        settings: the settings that it was counted with.
+        offers: the lists that it was counted from. It holds as long as these are the same objects.
     """
 
     tokens: int

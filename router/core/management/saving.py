@@ -64,8 +64,8 @@ def saved(state: RoutingState, event: InstanceSaved) -> None:
         return
     request, client = saving.request, saving.request.client
     change_records.settled(state, client, saving.change, event.problem)
-    if client.id not in state.clients or client.awaited.get(request.id) is not saving:
-        return  # The client has gone, or has cancelled the request; its id may be another's now.
+    if not state.is_awaited(saving):
+        return
     del client.awaited[request.id]
     try:
         if event.problem is not None:

@@ -134,6 +134,7 @@ def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
     sessions = [row.session.session for row in rows if row.session is not None]
     # What waits for any replica waits at the instance.
     waiting = sum(len(row.waiting) for row in {id(one): one for one in (instance, *rows)}.values())
+    # As `tool_costs.costs_of` keeps them; that is not imported before somebody counts.
     counted: ToolCosts | None = instance.encoded.get("costs")
     return _row(state, instance) | {
         "tokens": counted.total if counted is not None and counted.is_whole else None,

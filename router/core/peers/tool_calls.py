@@ -197,7 +197,10 @@ def _kept_members(members: Members) -> Members:
 
 
 def _call_tool(state: RoutingState, request: ClientRequest) -> None:
-    """Call a tool by its direct name, as a call of that name would, but for its kinds of errors."""
+    """Call a tool by its direct name, as a `tools/call` of that name does.
+
+    Only errors differ: a refusal is a result for the model, as of all of the router's own tools.
+    """
     called = _read_call_tool(state, request)
     client = request.client
     sight = state.sight_of(client)
@@ -214,9 +217,8 @@ def _read_call_tool(state: RoutingState, request: ClientRequest) -> CalledTool:
     Raises:
         RpcError: -32602, one is wrong, or the tool is one of the router's own.
     """
-    from router.core.protocol.own_tools import (
-        search_tools,  # For start-up time: few clients search.
-    )
+    # For start-up time: few clients search.
+    from router.core.protocol.own_tools import search_tools
 
     called = search_tools.called_tool_of(given(request.params.members, "arguments"))
     if router_tools.canonical_name(called.name) is not None:

@@ -104,9 +104,8 @@ def instructions(
     if listed == "router":
         return router_tools.instructions(spelling)
     if listed in ("search", "code"):
-        from router.core.protocol.own_tools import (
-            search_tools,  # For start-up time: few views search.
-        )
+        # For start-up time: few views search.
+        from router.core.protocol.own_tools import search_tools
 
         return router_tools.spelled(search_tools.INSTRUCTIONS[listed], spelling)
     text = _DIRECT_PREAMBLE

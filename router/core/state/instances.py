@@ -73,7 +73,8 @@ class Instance(Struct):
         replicas: the rows of its replicas, oldest first, if it has several; likewise.
         tool_names: the names of the tools in these lists.
         schemas: the input schemas of those tools; None until the first call after a listing.
-        encoded: the lists as they are sent to clients, kept until they change; see `listings`.
+        encoded: everything that was made of the lists, kept until they change: the lists as they
+            are sent to clients (`listings`), their tokens (`tool_costs`) and others.
         start: the number of the last command to start it; see `RoutingState.start_of`.
         has_started: True once the supervisor has begun an incarnation of this row. Reports before
             that are about an incarnation with an earlier configuration.

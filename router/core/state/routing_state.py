@@ -200,6 +200,12 @@ class RoutingState(Struct):
         """True while a call, a change, a search or a run of code is under way."""
         return bool(self.calls.by_id or self.saving or self.searches.waiting or self.code_runs)
 
+    def is_awaited(self, awaiting: Awaiting) -> bool:
+        """Return whether a request still waits: its client is there, and has not cancelled it."""
+        request, client = awaiting.request, awaiting.request.client
+        # The id of a request that was cancelled may be another's now.
+        return client.id in self.clients and client.awaited.get(request.id) is awaiting
+
     def start_of(self, row: Instance) -> StartSession:
         """Return the command to start the session of a row, by which that session can be told.
 

@@ -58,6 +58,7 @@ _TWO_SPACES: Final = 0.1
 _AN_EAST_ASIAN_CHARACTER: Final = 0.67
 _A_LETTER_OF_ANOTHER_SCRIPT: Final = 0.35
 _ANOTHER_CHARACTER: Final = 1.0
+"""Tokens for each of these. A word is a row of letters; what follows adds to it."""
 
 
 def estimate_tokens(text: bytes | Raw) -> int:

@@ -104,13 +104,14 @@ def notify_clients(state: RoutingState, clients: Iterable[Client], kinds: frozen
 
 def notify_of_servers(state: RoutingState) -> None:
     """Notify clients that search for tools if other servers are named to them now."""
+    # `_kinds_for` adds "tools" for each of these whose list differs.
     notify_clients(state, list(state.clients.values()), frozenset())
 
 
 def _kinds_for(
     state: RoutingState, client: Client, kinds: frozenset[str], known: listings.Searched
 ) -> frozenset[str]:
-    """Return the kinds of lists of a client that are others now.
+    """Return the kinds of lists of a client that have changed.
 
     A client that searches for tools is listed few of them, and a line about each server instead.
     """

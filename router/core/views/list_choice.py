@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     from router.messages.instances.exposure import Expose
 
 MAX_LONE: Final = 100
-"""Clients without sessions whose last choice is kept; each request can name another client."""
+"""Choices for clients without sessions that are kept; each request can name another client."""
 
 MAX_SHOWN: Final = 100
-"""Rows that tell of choices."""
+"""Different choices that are shown."""
 
 NO_NAME: Final = "a client without a name"
+"""Stands in reasons and in the log for the name that a client did not give."""
 
 
 def listed_as(state: RoutingState, client: Client, view: View) -> Expose:
@@ -61,7 +62,7 @@ def listed_as(state: RoutingState, client: Client, view: View) -> Expose:
         return "direct"
     choice = _choose(state, client, view)
     if client.id not in state.clients:
-        return choice.kind  # Somebody asks what a client would get.
+        return choice.kind  # A stand-in: somebody asks what a client would get.
     if client.is_for_one_request:
         _note_lone(state, client, choice)
     elif client.has_initialized:
@@ -81,8 +82,15 @@ def may_search_later(state: RoutingState, client: Client, view: View) -> bool:
 def choice_for_anybody(
     state: RoutingState, view: View, seen: Instances, place: str | None
 ) -> ListChoice:
-    """Return the choice for a client of a place that nothing is known of."""
-    return _choice(state, view, seen, (NO_NAME, place), searches=False)
+    """Return the choice for a client of which nothing is known but its place.
+
+    Args:
+        state: the state.
+        view: the view of the place.
+        seen: the instances that it shows to the client's principal.
+        place: the place; None for the default view.
+    """
+    return _choice(state, view, seen, NO_NAME, place, searches=False)
 
 
 def _choose(state: RoutingState, client: Client, view: View) -> ListChoice:
@@ -96,33 +104,43 @@ def _choose(state: RoutingState, client: Client, view: View) -> ListChoice:
     who = cut_to_one_line(name_and_version(client.info)) or NO_NAME
     where = client.place or client.principal.profile
     seen = view.seen_by(state.instances, client.principal)
-    return _choice(state, view, seen, (who, where), searches=searches)
+    return _choice(state, view, seen, who, where, searches=searches)
 
 
 def _choice(
     state: RoutingState,
     view: View,
     seen: Instances,
-    who_and_where: tuple[str, str | None],
+    who: str,
+    place: str | None,
     *,
     searches: bool,
 ) -> ListChoice:
+    """Return the choice by what the whole list costs.
+
+    Args:
+        state: the state.
+        view: the client's.
+        seen: the instances that it shows to the client's principal.
+        who: name and version of the client.
+        place: the place of the view; None for the default one.
+        searches: True if the client searches for tools by itself.
+    """
     # For start-up time, as above.
     from router.core.costs.tool_costs import list_cost
 
     limit = state.settings.auto_limit_tokens
     cost = list_cost(state, view, seen, limit)
-    who, _ = who_and_where
     if cost.is_beyond and searches:
-        return ListChoice("direct", f"{who} searches by itself", True, *who_and_where)
+        return ListChoice("direct", f"{who} searches by itself", True, who, place)
     if cost.is_beyond:
-        return ListChoice("search", f"more than {limit:,} tokens", True, *who_and_where)
+        return ListChoice("search", f"more than {limit:,} tokens", True, who, place)
     reason = f"{cost.tokens:,} of {limit:,} tokens"
     unknown = 0 if searches else sum(row.known is None and row.may_run for row in seen)
     if unknown:
         servers = "a server has" if unknown == 1 else f"{unknown} servers have"
         reason = f"{reason} so far: {servers} yet to be listed"
-    return ListChoice("direct", reason, not unknown, *who_and_where)
+    return ListChoice("direct", reason, not unknown, who, place)
 
 
 def _log(state: RoutingState, choice: ListChoice, level: int = logging.INFO) -> None:

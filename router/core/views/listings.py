@@ -275,7 +275,7 @@ def _own_in_direct(
 
 
 def _pinned_items(state: RoutingState, client: Client, view: View, row: Instance) -> list[Item]:
-    """Return the tools of an instance that are listed though tools are searched."""
+    """Return the pinned tools of an instance, which are listed beside those that search."""
     names, pinned = view.profile.tools, view.profile.pinned
     shown = row.direct_names(state.settings.name_limit).items()
     wanted = {key for name, key in shown if matches_any(name, pinned) and names.admits(name)}

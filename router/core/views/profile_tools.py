@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from router.messages.events import AdminCommand
 
 DEAREST: Final = 10
-"""The tools that are shown one by one."""
+"""Tools that are named, those with the most tokens."""
 
 
 def profile_tools(state: RoutingState, event: AdminCommand, name: str) -> dict[str, Any]:

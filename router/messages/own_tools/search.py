@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterable
 
     from msgspec import Raw
 
@@ -45,13 +45,13 @@ class IndexTools(Struct, frozen=True):
         row: the address of the row: of an instance, or of the part of it that one person has.
         instance: the name of the instance.
         summary: a line about it; empty for none.
-        offered: everything that it offers; empty: the row is forgotten.
+        offered: everything that it offers; `()`: the row is forgotten.
     """
 
     row: str
     instance: str
     summary: str
-    offered: Collection[Searchable]
+    offered: Iterable[Searchable]
 
 
 class SearchTools(Struct, frozen=True):

@@ -32,8 +32,8 @@ MAX_CONFIG_BYTES: Final = 1_000_000
 """Much more than any file of settings beside a model has."""
 
 VOCABULARY: Final = Path(__file__).with_name("vocabulary.txt")
-"""The words of BERT (uncased), by Google, under the Apache License 2.0: the model of the extra was
-trained with them, and its package does not have them."""
+"""The vocabulary of BERT (uncased), by Google, under the Apache License 2.0 (`vocabulary.LICENSE`).
+The model of the extra was trained with it, and its package does not have it."""
 
 
 class Prompts(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Runs of code with a router that is not: what it is sent, and what it answers."""
+"""Runs of code in front of a fake router."""
 
 from __future__ import annotations
 

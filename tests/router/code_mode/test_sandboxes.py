@@ -1,4 +1,4 @@
-"""Code in real sandboxes, with tools that are not."""
+"""Code in real sandboxes, with fake tools."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from router.messages.instances.exposure import NameFilter
 from router.messages.own_tools.search import IndexTools, Searchable, ToolsFound
 from router.search import exact_names
 from router.search import index as index_module
-from router.search.index import QUERY_CHARS, SCOPES, ToolIndex
+from router.search.index import QUERY_CHARS, QUERY_WORDS, SCOPES, ToolIndex
 from router.search.reranking import Ranking
 from tests.router.search.catalogues import (
     CHAT,
@@ -196,8 +196,8 @@ def test_a_row_that_is_left_out_is_not_found_and_can_come_back() -> None:
 
 def test_each_step_of_a_change_is_about_one_entry_at_most() -> None:
     index = ToolIndex()
-    assert len(list(index.put_in_steps(CHAT))) == 2 * len(CHAT.offered)
-    assert len(list(index.put_in_steps(row("chat", tool("one"))))) == len(CHAT.offered) + 2
+    assert len(list(index.put_in_steps(CHAT))) == 2 * len(list(CHAT.offered))
+    assert len(list(index.put_in_steps(row("chat", tool("one"))))) == len(list(CHAT.offered)) + 2
 
 
 def test_what_a_search_may_answer_is_gathered_in_steps_and_once() -> None:
@@ -246,9 +246,11 @@ def test_the_one_that_fits_alone_is_clear(index: ToolIndex) -> None:
 
 
 def test_of_long_queries_the_beginning_counts(index: ToolIndex) -> None:
-    assert first(index, "rename a file. " + "weather " * 2000) != "chat/post_message"
-    query = "emoji" + " " * QUERY_CHARS + "weather"
-    assert keys(index.find(search(query, *ROWS))) == ["chat/add_reaction"]
+    for query in (
+        "emoji" + " " * QUERY_CHARS + "weather",
+        "emoji" + " zither" * QUERY_WORDS + " weather",
+    ):
+        assert keys(index.find(search(query, *ROWS))) == ["chat/add_reaction"]
 
 
 @pytest.mark.parametrize(
@@ -272,12 +274,18 @@ def test_common_words_count_in_a_large_catalogue_as_well(monkeypatch: pytest.Mon
     assert first(index, "rename a file") == "files/move_file"
 
 
-def test_places_that_were_not_searched_for_long_are_counted_anew(index: ToolIndex) -> None:
-    for number in range(SCOPES + 3):
-        assert index.find(search("file", "files", f"other{number}")).total == 3
+def test_the_scope_that_was_searched_longest_ago_is_gathered_anew() -> None:
+    index = index_of(row("many", *(tool(f"send_{number}") for number in range(100))))
+    first, second = (search("send", "many", other) for other in ("first", "second"))
+    for asked in (first, second, first):
+        index.find(asked)
+    for number in range(SCOPES - 1):
+        index.find(search("send", "many", f"other{number}"))
+    assert not list(index.gather_in_steps(first))
+    assert list(index.gather_in_steps(second))
 
 
-def test_the_scope_of_a_place_stays_the_same_until_something_is_indexed() -> None:
+def test_the_scope_of_a_search_stays_the_same_until_something_is_indexed() -> None:
     index = index_of(FILES, CHAT)
     scope = index.search(search("file", "files")).scope
     assert index.search(search("message", "files")).scope is scope

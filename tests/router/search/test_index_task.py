@@ -138,7 +138,7 @@ async def test_of_a_row_that_waits_only_the_newest_is_indexed() -> None:
         old = row("chat", tool("old_name"))
         found = await task.ask(FILES, old, CHAT, search("old name", "chat"))
         assert index.rows == ["files", "chat"]
-        assert found.total == len(CHAT.offered)
+        assert found.total == len(list(CHAT.offered))
 
 
 async def test_of_a_row_that_changes_while_another_is_indexed_only_the_newest_is_kept() -> None:
@@ -221,7 +221,7 @@ async def test_a_row_on_which_the_index_fails_is_left_out(caplog: pytest.LogCapt
     index = RecordingIndex(failing="chat")
     async with running(open_index=lambda: index) as task:
         found = await task.ask(FILES, CHAT, search("message file", "files", "chat"))
-    assert found.total == len(FILES.offered)
+    assert found.total == len(list(FILES.offered))
     assert caplog.messages == ["what chat offers cannot be searched"]
 
 

@@ -19,18 +19,6 @@ if TYPE_CHECKING:
     from router.messages.commands import Permission
 
 
-def _search(state: RoutingState, request: ClientRequest) -> None:
-    from router.core.peers.own_tools import searching  # For start-up time: few clients search.
-
-    searching.search(state, request)
-
-
-def _describe(state: RoutingState, request: ClientRequest) -> None:
-    from router.core.peers.own_tools import describing  # For start-up time, as above.
-
-    describing.describe(state, request)
-
-
 def change(state: RoutingState, request: ClientRequest) -> None:
     """Carry out one of the tools that change instances.
 
@@ -47,8 +35,8 @@ METHODS: Final[dict[str, tuple[tuple[Permission, ...], Method]]] = {
     router_tools.USE: (("read", "call"), showing.select),
     router_tools.LIST: (("read", "call"), showing.list_instances),
     router_tools.HELP: (("read", "call"), showing.show_tools),
-    router_tools.SEARCH: (("read", "call"), _search),
-    router_tools.DESCRIBE: (("read", "call"), _describe),
+    router_tools.SEARCH: (("read", "call"), on_demand.search),
+    router_tools.DESCRIBE: (("read", "call"), on_demand.describe),
     router_tools.RUN: (("call",), on_demand.run_code),
     **dict.fromkeys(router_tools.MANAGEMENT, (("admin",), change)),
 }

@@ -1,4 +1,4 @@
-"""Leads to `running`, which is imported at the first run of code: few routers ever run any."""
+"""Leads to the own tools that few clients call; each module is imported when it is first needed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,28 @@ if TYPE_CHECKING:
     from router.core.state.clients import ClientRequest
     from router.core.state.routing_state import RoutingState
     from router.messages.own_tools.code_runs import CodeEnded
+    from router.messages.own_tools.search import ToolsFound
+
+
+def search(state: RoutingState, request: ClientRequest) -> None:
+    """See `searching.search`."""
+    from router.core.peers.own_tools import searching
+
+    searching.search(state, request)
+
+
+def tools_found(state: RoutingState, event: ToolsFound) -> None:
+    """See `searching.tools_found`."""
+    from router.core.peers.own_tools import searching
+
+    searching.tools_found(state, event)
+
+
+def describe(state: RoutingState, request: ClientRequest) -> None:
+    """See `describing.describe`."""
+    from router.core.peers.own_tools import describing
+
+    describing.describe(state, request)
 
 
 def run_code(state: RoutingState, request: ClientRequest) -> None:

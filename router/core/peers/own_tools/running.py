@@ -63,9 +63,7 @@ def code_ended(state: RoutingState, event: CodeEnded) -> None:
 def end_forgotten(state: RoutingState) -> None:
     """End the runs whose clients have gone, or have cancelled them."""
     for key, run in list(state.code_runs.items()):
-        client = run.request.client
-        # The id of a request that was cancelled may be another's now.
-        if client.id not in state.clients or client.awaited.get(run.request.id) is not run:
+        if not state.is_awaited(run):
             del state.code_runs[key]
             state.effects.append(EndCode(key, "Nobody waits for the result any more"))
 

@@ -43,6 +43,9 @@ MAX_SCHEMA_BYTES: Final = 8192
 _LISTS: Final = {"tool": "tools", "prompt": "prompts", "resource": "resources"}
 """Kind -> the member of the answer that has the results."""
 
+_MAX_AWAITED: Final = 20
+"""Servers, still starting, that a hint names."""
+
 
 def search(state: RoutingState, request: ClientRequest) -> None:
     """Have something searched; the request is answered after that.
@@ -88,12 +91,10 @@ def _check_room(waiting: Collection[Search], principal: str) -> None:
 def tools_found(state: RoutingState, event: ToolsFound) -> None:
     """Answer the request behind a search, if it still waits."""
     search = state.searches.waiting.pop(event.key, None)
-    if search is None:
+    if search is None or not state.is_awaited(search):
         return
-    request, client = search.request, search.request.client
-    if client.id not in state.clients or client.awaited.get(request.id) is not search:
-        return  # The client has gone, or has cancelled the request; its id may be another's now.
-    del client.awaited[request.id]
+    request = search.request
+    del request.client.awaited[request.id]
     try:
         if event.problem is not None:
             raise event.problem
@@ -139,6 +140,3 @@ def _hint(state: RoutingState, client: Client, total: int, kinds: str) -> str:
         names = ", ".join(awaited[:_MAX_AWAITED]) + (", …" if len(awaited) > _MAX_AWAITED else "")
         texts.append(f"Search again in some seconds; still starting: {names}.")
     return " ".join(texts)
-
-
-_MAX_AWAITED: Final = 20

@@ -27,7 +27,7 @@ class Search(Awaiting, frozen=True, eq=False):
 
 
 class IndexedRow(Struct, frozen=True, eq=False):
-    """Everything about a row that the index was sent last; if one of these is another, it is stale.
+    """A row as it was sent to the index last. Once any of these has changed, it is sent again.
 
     Attributes:
         row: the row: of an instance, or of the part of it that one person has.

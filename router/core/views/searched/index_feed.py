@@ -10,10 +10,9 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 from router.core.names.direct_names import direct_name
 from router.core.state.instance_table import whole_of
@@ -125,8 +124,7 @@ def _has_any(catalog: Catalog) -> bool:
     return bool(catalog.tools or catalog.prompts or catalog.resources or catalog.templates)
 
 
-@attrs.frozen(eq=False)
-class _Offered(Collection[Searchable]):
+class _Offered(Struct, frozen=True, eq=False):
     """Everything that a row offers; of several items with one name or URI the first, as lists do.
 
     Resources whose URIs are too long are left out.
@@ -135,12 +133,12 @@ class _Offered(Collection[Searchable]):
     at once would hold up all calls.
     """
 
-    _instance: str
-    _catalog: Catalog
-    _name_limit: int
+    instance: str
+    catalog: Catalog
+    name_limit: int
 
     def __iter__(self) -> Iterator[Searchable]:
-        catalog, instance, limit = self._catalog, self._instance, self._name_limit
+        catalog, instance, limit = self.catalog, self.instance, self.name_limit
         parts: tuple[tuple[Kind, tuple[Item, ...], Callable[[str], str]], ...] = (
             ("tool", catalog.tools, lambda key: direct_name(instance, key, limit)),
             ("prompt", catalog.prompts, lambda key: direct_name(instance, key, limit)),
@@ -154,15 +152,6 @@ class _Offered(Collection[Searchable]):
                 if item.key not in listed and not is_long:
                     listed.add(item.key)
                     yield Searchable(kind, item.key, shown(item.key), item.raw)
-
-    def __bool__(self) -> bool:
-        return _has_any(self._catalog)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __contains__(self, one: object) -> bool:
-        return any(one == each for each in self)
 
 
 _NONE: Final[frozenset[str]] = frozenset()

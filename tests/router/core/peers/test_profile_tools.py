@@ -1,4 +1,4 @@
-"""What clients of a profile are listed and what tools cost, asked for by somebody else."""
+"""Commands that ask what the clients of a profile are listed, and what tools cost."""
 
 from typing import Any
 

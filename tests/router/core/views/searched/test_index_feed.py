@@ -45,11 +45,7 @@ def test_everything_that_a_row_offers_is_sent_before_the_search() -> None:
         ("resource", "ui://x", "ui://a/ui%3A%2F%2Fx"),
         ("resource", "x:{y}", "x:{y}"),
     ]
-    offered = list(one.offered)
-    assert (offered[1].raw, len(one.offered)) == (tools[1].raw, 6)
-    assert one.offered
-    assert offered[1] in one.offered
-    assert offered[0] != offered[1]
+    assert list(one.offered)[1].raw == tools[1].raw
 
 
 def test_resources_of_which_nobody_can_repeat_the_uri_are_not_sent() -> None:
