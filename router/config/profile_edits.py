@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from router.config.profiles import DEFAULT_VIEWS
 from router.config.settings import CONFIG_LIMIT_BYTES, settings_of
 from router.files.json_files import read_bytes
 from router.files.jsonc.document import parse_jsonc
@@ -65,10 +66,14 @@ def save_profile(path: Path, name: str, value: Mapping[str, Any] | None) -> Save
             before = read_bytes(path, file, CONFIG_LIMIT_BYTES)
         except FileNotFoundError:
             raise ConfigError(file, "is gone") from None
-        profiles = settings_of(before, file).profiles
-        was_there = name in profiles
+        settings = settings_of(before, file)
+        was_there = name in settings.profiles
         if value is None and not was_there:
-            raise no_such_profile(name, profiles)
+            raise no_such_profile(name, settings.profiles)
+        if name == settings.server.view and name in DEFAULT_VIEWS and (value is None) == was_there:
+            # Everybody at the default place would see something else at once.
+            problem = f'{file}: server.view is "{name}", and would be another view with this change'
+            raise RpcError(INVALID_PARAMS, f"{problem}; change server.view first")
         text = _with_profile(parse_jsonc(before, file), name, value)
         try:
             after = settings_of(text, file)

@@ -92,6 +92,20 @@ def test_mode_of_the_file_stays(config: Path) -> None:
 # --- Refused ---------------------------------------------------------------------------------
 
 
+def test_change_that_would_give_the_name_in_server_view_another_meaning_is_refused(
+    config: Path,
+) -> None:
+    problem = (
+        'config.json: server.view is "auto", and would be another view with this change; '
+        "change server.view first"
+    )
+    write(config, {"server": {"view": "auto"}})
+    assert refusal(config, "auto", {}).message == problem
+    write(config, {"server": {"view": "auto"}, "profiles": {"auto": {}}})
+    assert refusal(config, "auto", None).message == problem
+    assert save_profile(config, "auto", {"title": "A"}).was_there
+
+
 def test_profile_that_is_not_there_cannot_be_removed(config: Path) -> None:
     error = refusal(write(config, BEFORE), "x", None)
     assert error.code == INSTANCE_NOT_FOUND
