@@ -65,10 +65,10 @@ CLEAR_LEAD: Final = 0.8
 five searches or more."""
 
 GATHERED: Final = 100
-"""Entries that are compared with the patterns of a search at once."""
+"""Entries that are compared with the patterns of a place at once."""
 
 SCOPES: Final = 16
-"""Scopes that are kept: each holds a number for each entry."""
+"""Places whose scopes are kept: each holds a number for each entry."""
 
 _COLUMNS: Final = {
     "name": 8.0,
@@ -105,7 +105,7 @@ _SEARCH: Final = (
 )
 
 
-_ScopeKey: TypeAlias = "tuple[frozenset[str], NameFilter, Kind]"
+_Place: TypeAlias = "tuple[frozenset[str], NameFilter, Kind]"
 """The rows, the filter and the kind of a search."""
 
 
@@ -159,7 +159,7 @@ class ToolIndex:
     """
 
     def __init__(self) -> None:
-        # A worker thread opens it, and another thread uses it after that.
+        # Whoever has the index uses it from one thread at a time.
         self._texts = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         try:
             self._texts.execute(_CREATE)
@@ -176,7 +176,7 @@ class ToolIndex:
         self._rows: dict[str, list[int]] = {}
         self._names = ExactNames()
         self._concepts = ConceptScores()
-        self._scopes: dict[_ScopeKey, _Scope] = {}
+        self._scopes: dict[_Place, _Scope] = {}
         self._next = 1
         self._writes = 0
 
@@ -254,7 +254,7 @@ class ToolIndex:
 
         The search that follows is quicker then. Nothing may be changed until it ends.
         """
-        if _scope_key(search) in self._scopes:
+        if _place(search) in self._scopes:
             return
         is_tool = search.kind == "tool"
         admits = None if not is_tool or search.names.admits_all else search.names.admits
@@ -269,7 +269,7 @@ class ToolIndex:
         if len(self._scopes) >= SCOPES:
             del self._scopes[next(iter(self._scopes))]
         scope = Scope(tuple(entry.found for entry in entries.values()))
-        self._scopes[_scope_key(search)] = _Scope(entries, scope)
+        self._scopes[_place(search)] = _Scope(entries, scope)
 
     def find(self, search: SearchTools) -> ToolsFound:
         """Return what a query asks for, the best first, by words alone; see `search`."""
@@ -334,12 +334,12 @@ class ToolIndex:
     def _scope(self, search: SearchTools) -> _Scope:
         for _ in self.gather_in_steps(search):
             pass
-        key = _scope_key(search)
+        key = _place(search)
         scope = self._scopes[key] = self._scopes.pop(key)  # the last one, since it is in use
         return scope
 
 
-def _scope_key(search: SearchTools) -> _ScopeKey:
+def _place(search: SearchTools) -> _Place:
     return search.rows, search.names, search.kind
 
 

@@ -108,7 +108,7 @@ def notify_of_servers(state: RoutingState) -> None:
 
 
 def _kinds_for(state: RoutingState, client: Client, kinds: frozenset[str]) -> frozenset[str]:
-    """Return the kinds of lists of a client that have changed.
+    """Return the kinds of lists of a client that are others now.
 
     A client that searches for tools is listed few of them, and a line about each server instead.
     """
