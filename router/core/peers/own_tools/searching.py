@@ -43,9 +43,6 @@ MAX_SCHEMA_BYTES: Final = 8192
 _LISTS: Final = {"tool": "tools", "prompt": "prompts", "resource": "resources"}
 """Kind -> the member of the answer that has the results."""
 
-_MAX_AWAITED: Final = 20
-"""Servers, still starting, that a hint names."""
-
 
 def search(state: RoutingState, request: ClientRequest) -> None:
     """Have something searched; the request is answered after that.
@@ -140,3 +137,6 @@ def _hint(state: RoutingState, client: Client, total: int, kinds: str) -> str:
         names = ", ".join(awaited[:_MAX_AWAITED]) + (", …" if len(awaited) > _MAX_AWAITED else "")
         texts.append(f"Search again in some seconds; still starting: {names}.")
     return " ".join(texts)
+
+
+_MAX_AWAITED: Final = 20
