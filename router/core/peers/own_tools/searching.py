@@ -110,7 +110,8 @@ def _answer_to(state: RoutingState, search: Search, event: ToolsFound) -> dict[s
         _LISTS[kind]: [found_items.in_brief(each) for each in shown],
     }
     if not shown:
-        value["hint"] = _hint(state, client, event.total, _LISTS[kind])
+        other_words = "Try other words for what is to be done, in English if these were not."
+        value["hint"] = other_words if event.total else f"No {_LISTS[kind]} are known."
     elif kind == "tool" and event.is_clear and shown[0].found is event.found[0]:
         schema = found_items.schema_of(state, client, shown[0], MAX_SCHEMA_BYTES)
         if schema is not None:
@@ -118,25 +119,21 @@ def _answer_to(state: RoutingState, search: Search, event: ToolsFound) -> dict[s
         else:
             describe = spelled(DESCRIBE, client.spelling(state.settings.tool_names))
             value["hint"] = f"The schema of the first is long; {describe} shows it."
+    starting = _still_starting(state, client)
+    if starting:
+        value["hint"] = f"{value['hint']} {starting}" if "hint" in value else starting
     return value
 
 
-def _hint(state: RoutingState, client: Client, total: int, kinds: str) -> str:
-    """Return what somebody can do who found nothing."""
+def _still_starting(state: RoutingState, client: Client) -> str:
+    """Return a sentence about the servers that cannot be searched yet; empty if there is none."""
     awaited = [
         row.name
         for row in state.seen_by(client)
         if row.offers is NOTHING and row.state is InstanceState.STARTING
     ]
-    texts = (
-        ["Try other words for what is to be done, in English if these were not."]
-        if total
-        else [f"No {kinds} are known."]
-    )
-    if awaited:
-        names = ", ".join(awaited[:_MAX_AWAITED]) + (", …" if len(awaited) > _MAX_AWAITED else "")
-        texts.append(f"Search again in some seconds; still starting: {names}.")
-    return " ".join(texts)
+    names = ", ".join(awaited[:_MAX_AWAITED]) + (", …" if len(awaited) > _MAX_AWAITED else "")
+    return f"Search again in some seconds; still starting: {names}." if awaited else ""
 
 
 _MAX_AWAITED: Final = 20

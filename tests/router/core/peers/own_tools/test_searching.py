@@ -92,7 +92,11 @@ def test_who_finds_nothing_is_told_what_can_be_done() -> None:
     talk.configured(spec("a"), spec("new"))
     asked = searches(alice)
     talk.found()
-    assert "Search again in some seconds; still starting: new." in asked.text["hint"]
+    starting = "Search again in some seconds; still starting: new."
+    assert asked.text["hint"].endswith(starting)
+    asked = searches(alice)
+    talk.found("file")
+    assert (asked.text["found"], asked.text["hint"]) == ("1 of 7 tools", starting)
     empty = searches(alice, kind="prompt")
     talk.happens(ToolsFound(talk.searches.pop().key))
     assert empty.text["hint"].startswith("No prompts are known. ")
