@@ -131,8 +131,10 @@ def _value(
         return outcome.exact
     if target.figure.startswith(MICRO):
         return median(outcome.times_us)
-    part = next((one for one in parts if target.figure == f"hit@5, {one}"), None)
-    return None if part is None else scores(outcome.rankings, queries, part)["all"].hit_5
+    for part in parts:
+        if target.figure == f"hit@5, {part}":
+            return scores(outcome.rankings, queries, part)["all"].hit_5
+    return None
 
 
 def delay_line(delay: LoopDelay) -> str:

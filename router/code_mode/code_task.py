@@ -8,16 +8,22 @@ The parts, from here to the code:
 - a sandbox of `sandboxes`: a process that runs `sandbox_program`, and below it the process of
   pydantic-monty that runs the code.
 
-Invariant: nothing that runs code is imported before the first run.
+Invariants:
+
+- Nothing that runs code is imported before the first run.
+- Whenever it has its turn it takes all that waits, so that a batch of the actor always has room.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from router.dispatch.actor import Inbound
     from router.messages.own_tools.code_runs import EndCode, RunCode
 
@@ -37,4 +43,14 @@ async def keep_running_code(
 
                     runs = Runs(nursery, inbox)
                 runs.take(command)
+                for waiting in _waiting(commands):
+                    runs.take(waiting)
             nursery.cancel_scope.cancel("nobody waits for a run any more")
+
+
+def _waiting(
+    commands: trio.MemoryReceiveChannel[RunCode | EndCode],
+) -> Iterator[RunCode | EndCode]:
+    with suppress(trio.WouldBlock, trio.EndOfChannel):
+        while True:
+            yield commands.receive_nowait()

@@ -342,3 +342,13 @@ async def test_without_a_process_the_run_says_so(monkeypatch: pytest.MonkeyPatch
     async with running() as router:
         report = await router.report("1")
     assert report["error"].startswith("No sandbox can be started: ")
+
+
+async def test_all_that_waits_is_taken_at_once_so_that_the_channel_never_fills() -> None:
+    async with running() as router:
+        for _ in range(5):
+            for key in range(10):
+                router.commands.send_nowait(EndCode(key, "gone"))
+            for _ in range(5):
+                await trio.lowlevel.checkpoint()
+            assert router.commands.statistics().current_buffer_used == 0

@@ -144,8 +144,9 @@ async def test_of_a_row_that_waits_only_the_newest_is_indexed() -> None:
 async def test_of_a_row_that_changes_while_another_is_indexed_only_the_newest_is_kept() -> None:
     index = RecordingIndex()
     async with running(open_index=lambda: index) as task:
+        await task.ask(FILES, search("file", "files"))
         task.commands.send_nowait(row("long", *(tool(f"x{number}") for number in range(50))))
-        while not index.rows:
+        for _ in range(10):
             await trio.lowlevel.checkpoint()
         for number in range(10):
             task.commands.send_nowait(row("chat", tool(f"old_{number}")))
@@ -153,7 +154,7 @@ async def test_of_a_row_that_changes_while_another_is_indexed_only_the_newest_is
             await trio.lowlevel.checkpoint()
             assert task.commands.statistics().current_buffer_used == 0
         assert (await task.ask(search("old", "chat"))).total == 1
-        assert index.rows == ["long", "chat"]
+        assert index.rows == ["files", "long", "chat"]
 
 
 async def test_a_search_that_may_take_long_is_made_in_a_thread(
