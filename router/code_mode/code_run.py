@@ -144,6 +144,7 @@ class CodeRun:
             self._report.printed += f"\n… cut: more than {MAX_PRINTED_BYTES:,} bytes were printed"
 
     async def _begin_call(self, nursery: trio.Nursery, line: Line) -> None:
+        await trio.lowlevel.checkpoint()
         if line.search is not UNSET:
             key, name = line.search, "search"
             call = self._tools.search, line.query, line.limit
@@ -170,6 +171,7 @@ class CodeRun:
         *arguments: Any,
     ) -> None:
         """Carry out a call, and send the code its answer."""
+        await trio.lowlevel.checkpoint()
         began_s = trio.current_time()
         try:
             answer = {"answer": key, **await method(*arguments)}
