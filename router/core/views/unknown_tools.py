@@ -86,11 +86,26 @@ def _withheld_by_direct_name(state: RoutingState, client: Client, name: str) -> 
     """Return the error for a direct name of a tool that waits for approval, if it is one."""
     limit = state.settings.name_limit
     for instance in () if state.pins is None else state.seen_by(client):
-        for own in instance.offers.withheld or ():
+        own = _withheld_names(instance, limit).get(name)
+        if own is not None:
             shown = _shown_name(instance, own)
-            if direct_name(instance.name, shown, limit) == name:
-                return _quarantined_if_seen(state, client, instance, shown, own)
+            return _quarantined_if_seen(state, client, instance, shown, own)
     return None
+
+
+def _withheld_names(instance: Instance, limit: int) -> dict[str, str]:
+    """Return the server's names of the tools that wait for approval, by their direct names.
+
+    They are made once per change of the instance: there may be thousands.
+    """
+    key = ("withheld", limit)
+    names: dict[str, str] | None = instance.encoded.get(key)
+    if names is None:
+        withheld = instance.offers.withheld or ()
+        shown = ((_shown_name(instance, own), own) for own in withheld)
+        names = {direct_name(instance.name, tool, limit): own for tool, own in shown}
+        instance.encoded[key] = names
+    return names
 
 
 def _shown_name(instance: Instance, own: str) -> str:

@@ -67,7 +67,7 @@ def search(state: RoutingState, request: ClientRequest) -> None:
     start_for_lists(state, client)
     addresses = index_feed.bring_up_to_date(state, rows)
     key = state.next_key()
-    waiting = Search(request, asked.kind, asked.limit)
+    waiting = Search(request, asked.kind, asked.limit, addresses)
     searches.waiting[key] = client.awaited[request.id] = waiting
     names = sight.view.profile.tools
     effect = SearchTools(key, asked.query, addresses, names, asked.kind, asked.limit)

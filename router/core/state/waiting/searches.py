@@ -20,10 +20,12 @@ class Search(Awaiting, frozen=True, eq=False):
     Attributes:
         kind: the kind of what is searched.
         limit: the greatest number of results.
+        rows: the addresses of the rows that are searched.
     """
 
     kind: Kind
     limit: int
+    rows: frozenset[str]
 
 
 class IndexedRow(Struct, frozen=True, eq=False):

@@ -86,10 +86,12 @@ def _forget_parts(state: RoutingState, kept: frozenset[str]) -> None:
     """Have the index forget the parts of persons beyond `MAX_PARTS`, but for those to be searched.
 
     Args:
-        kept: the addresses of those.
+        kept: the addresses of those, but for what other searches wait for.
     """
     indexed = state.searches.indexed
     parts = [address for address, one in indexed.items() if one.row.person is not None]
+    if len(parts) > MAX_PARTS:
+        kept = kept.union(*(search.rows for search in state.searches.waiting.values()))
     for address in parts[: max(0, len(parts) - MAX_PARTS)]:
         if address not in kept:
             _forget(state, address)

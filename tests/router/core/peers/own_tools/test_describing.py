@@ -1,9 +1,12 @@
 """Tools, prompts and resources that are described by name."""
 
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from router.core.names.direct_names import direct_name
+from router.core.views import unknown_tools
 from router.messages.catalog import Item
 from router.messages.commands import Principal
 from router.messages.instances.exposure import NameFilter, Profile
@@ -113,6 +116,18 @@ def test_instructions_that_wait_for_approval_are_not_shown() -> None:
     described = describes(alice, "a__echo").text
     assert [tool["name"] for tool in described["tools"]] == ["a__echo"]
     assert "instructions" not in described
+
+
+def test_names_of_tools_that_wait_for_approval_are_made_once_for_all_unknown_names() -> None:
+    talk = pinning(view="search")
+    upstream = talk.with_instance("a", "echo")
+    store_works(talk)
+    upstream.lists(*(f"new_{number}" for number in range(9)))
+    with mock.patch.object(unknown_tools, "direct_name", wraps=direct_name) as made:
+        described = describes(talk.client(), *(f"a__other_{number}" for number in range(9)))
+    assert len(described.text["unknown"]) == 9
+    assert made.call_count == 9
+    assert "is quarantined" in describes(talk.client(), "a__new_1").text["unknown"][0]
 
 
 def test_an_answer_that_is_too_long_says_how_to_get_the_rest() -> None:

@@ -146,12 +146,16 @@ def test_the_parts_that_were_searched_longest_ago_are_forgotten(
     talk, (ann, bob, cid) = with_persons("ann", "bob", "cid")
     for client in (ann, bob, ann):
         searches(client)
+        talk.found()
     assert tools(talk) == [["ann"], ["bob"]]
     searches(cid)
+    talk.found()
     assert tools(talk) == [["cid"], []]
     searches(ann)
+    talk.found()
     assert tools(talk) == []
     searches(bob)
+    talk.found()
     assert tools(talk) == [["bob"], []]
 
 
@@ -162,6 +166,19 @@ def test_a_part_is_not_forgotten_while_it_is_to_be_searched(
     talk, (ann,) = with_persons("ann")
     searches(ann)
     assert tools(talk) == [["ann"]]
+
+
+def test_a_part_is_not_forgotten_while_another_search_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(index_feed, "MAX_PARTS", 1)
+    talk, (ann, bob) = with_persons("ann", "bob")
+    searches(ann)
+    searches(bob)
+    assert tools(talk) == [["ann"], ["bob"]]
+    talk.found()
+    searches(bob)
+    assert tools(talk) == [[]]
 
 
 def test_a_part_of_which_nobody_searches_anything_is_not_sent_when_it_changes() -> None:
