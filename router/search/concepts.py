@@ -1,7 +1,8 @@
 """Holds groups of everyday words, English and Chinese, that mean much the same for tools.
 
 People ask for a "folder" where a tool says "directory". `concepts.txt` has a group in each line. A
-word may stand in several groups. An underscore joins the words of a phrase.
+word may stand in several groups. An underscore joins the words of a phrase. `same_words.txt` has a
+word in each line, and behind it its abbreviations and the forms that no ending tells.
 """
 
 from __future__ import annotations
@@ -9,9 +10,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+_FORMS_FILE: Final = Path(__file__).with_name("same_words.txt")
 _FILE: Final = Path(__file__).with_name("concepts.txt")
 
 
 def read_groups() -> list[list[str]]:
     """Return the words and phrases of each group, from the file."""
     return [line.split() for line in _FILE.read_text("utf-8").splitlines()]
+
+
+def read_forms() -> list[list[str]]:
+    """Return the words of each line of the second file: one, then what stands for it."""
+    return [line.split() for line in _FORMS_FILE.read_text("utf-8").splitlines()]
