@@ -43,7 +43,7 @@ MATCHES: Final = 150
 """Matches of words that BM25 is made of: those of rarer words, for commoner ones say less and take
 longer."""
 
-RANKED: Final = 30
+RANKED: Final = 20
 """Entries whose names are looked at: the first by their words and the coverage together."""
 
 COVERAGE_WEIGHT: Final = 6.0
@@ -63,16 +63,13 @@ SCOPES: Final = 16
 """Places whose scopes are kept: each holds a number for each entry."""
 
 _COLUMNS: Final = {
-    "name": 4.0,
-    "title": 2.0,
-    "first": 2.0,
-    "rest": 2.0,
-    "arguments": 2.0,
-    "details": 2.0,
-    "instance": 4.0,
-    "summary": 1.0,
+    "names": (4.0, ("name", "instance")),
+    "texts": (2.0, ("title", "first", "rest", "arguments", "details", "summary")),
 }
-"""Texts of an `Entry` -> the weight of a word in it."""
+"""Columns of sqlite -> the weight of a word in it, and the texts of an `Entry` that it has. More
+columns and weights made the ranking no better, but searches slower."""
+
+_TEXTS: Final = tuple(text for _, texts in _COLUMNS.values() for text in texts)
 
 _NAMES: Final = frozenset({"name", "instance", "arguments"})
 """Texts that are no prose: a row of capitalised words in one is split."""
@@ -94,8 +91,9 @@ _INSERT: Final = (
     f"INSERT INTO entries(rowid, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
 )
 _DELETE: Final = "DELETE FROM entries WHERE rowid = ?"
+_WEIGHTS: Final = ", ".join(str(weight) for weight, _ in _COLUMNS.values())
 _SEARCH: Final = (
-    f"SELECT rowid, -bm25(entries, {', '.join(map(str, _COLUMNS.values()))}) FROM entries"
+    f"SELECT rowid, -bm25(entries, {_WEIGHTS}) FROM entries"
     " WHERE entries MATCH ? ORDER BY 2 DESC LIMIT ?"
 )
 
@@ -191,10 +189,7 @@ class ToolIndex:
         numbers = self._rows[batch.row] = []
         for offered in batch.offered:
             entry = read_entry(batch, offered)
-            words = {
-                column: read_words(getattr(entry, column), column not in _NAMES)
-                for column in _COLUMNS
-            }
+            words = {text: read_words(getattr(entry, text), text not in _NAMES) for text in _TEXTS}
             yield
             numbers.append(self._next)
             self._put(self._next, entry, words)
@@ -225,8 +220,11 @@ class ToolIndex:
         self._entries[number] = entry
         self._names.put(number, entry)
         self._concepts.put(number, words)
-        texts = (" ".join(word.text for word in column if word.text) for column in words.values())
-        self._write(_INSERT, number, *texts)
+        columns = (
+            " ".join(word.text for text in texts for word in words[text] if word.text)
+            for _, texts in _COLUMNS.values()
+        )
+        self._write(_INSERT, number, *columns)
 
     def _remove(self, number: int) -> None:
         entry = self._entries.pop(number)
