@@ -11,6 +11,7 @@ entries.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct, field
@@ -103,9 +104,7 @@ class ConceptScores(Struct, eq=False):
             self._weights.setdefault(key, {})[number] = weight
         common = {word.stem for word in instance}
         own = {word.stem: word for word in name if word.stem not in common}
-        self._known[number] = _Known(
-            tuple(weights), tuple(frozenset((word.stem, *word.concepts)) for word in own.values())
-        )
+        self._known[number] = _Known(tuple(weights), tuple(map(_keys_of, own.values())))
 
     def remove(self, number: int) -> None:
         """Forget an entry."""
@@ -160,6 +159,12 @@ class ConceptScores(Struct, eq=False):
 
 _Unit: TypeAlias = list[tuple[float, dict[int, float]]]
 """The rarity of a word and of each of its concepts, and how well each entry has it."""
+
+
+@lru_cache(maxsize=10_000)
+def _keys_of(word: Word) -> frozenset[str]:
+    """Return the stem and the concepts of a word, one object for all its places."""
+    return frozenset((word.stem, *word.concepts))
 
 
 def _entries_of(unit: _Unit) -> int:
