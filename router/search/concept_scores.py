@@ -183,17 +183,16 @@ def _add(scores: dict[int, float], unit: _Unit, only_scored: bool) -> None:
                 rarity * numbers.get(number, 0.0) for rarity, numbers in unit
             )
         return
-    if len(unit) == 1:
-        [(rarity, numbers)] = unit
-        for number, weight in numbers.items():
-            scores[number] = scores.get(number, 0.0) + rarity * weight
-        return
-    best: dict[int, float] = {}
-    for rarity, numbers in unit:
+    (rarity, numbers), *others = unit
+    best = {number: rarity * weight for number, weight in numbers.items()}
+    for rarity, numbers in others:
         for number, weight in numbers.items():
             score = rarity * weight
             if score > best.get(number, 0.0):
                 best[number] = score
+    if not scores:
+        scores.update(best)
+        return
     for number, score in best.items():
         scores[number] = scores.get(number, 0.0) + score
 
