@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct
 
-from router.search.concepts import read_groups
+from router.search.concepts import read_forms, read_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CASES: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_VERBS: Final = "Add|Create|Delete|Find|Get|List|Read|Remove|Search|Send|Set|Update|Write"
+_BRAND: Final = re.compile(
+    rf"(?<![A-Za-z0-9_])(?!(?:{_VERBS})[A-Z])[A-Z][a-z]+(?:[A-Z]+[a-z]*)+(?![A-Za-z0-9_])"
+)
+"""A word such as "GitHub", "YouTube" or "MongoDB", but no identifier such as "GetForecast"."""
+
 _CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _CJK_RUN: Final = re.compile(f"[{_CJK}]+")
 _RUN: Final = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
@@ -65,13 +71,22 @@ def stem_of(word: str) -> str:
     for ending, kept, least in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) + len(kept) >= least:
             word = word[: len(word) - len(ending)] + kept
-            if ending in ("ing", "ed") and word[-1] == word[-2] and word[-1] not in "lsz":
-                word = word[:-1]  # as in "running"
             break
-    return word[:-1] if word.endswith("e") and len(word) > 3 else word
+    if len(word) > 3 and word[-1] == "e":
+        word = word[:-1]
+    # As in "running" and "cancelled"; "pull" and "access" lose a letter like "pulled".
+    return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
 
 
 _ENDINGS: Final = (
+    ("isation", "iz", 4),
+    ("ization", "iz", 4),
+    ("ising", "iz", 5),
+    ("ised", "iz", 5),
+    ("ise", "iz", 5),
+    ("ification", "ify", 4),
+    ("ified", "ify", 4),
+    ("our", "or", 4),
     ("ation", "at", 4),
     ("tion", "t", 4),
     ("sion", "s", 4),
@@ -80,7 +95,8 @@ _ENDINGS: Final = (
     ("ied", "y", 3),
     ("ed", "", 3),
 )
-"""An ending, its replacement, and the least number of letters that must be left."""
+"""An ending, its replacement, and the least number of letters that must be left; the first that
+fits counts. British spellings have the stems of American ones."""
 
 
 def _without_plural(word: str) -> str:
@@ -102,7 +118,7 @@ def _read_concepts() -> tuple[dict[str, tuple[str, ...]], _Phrases]:
     concepts: dict[tuple[str, ...], dict[str, None]] = {}
     for count, group in enumerate(read_groups()):
         for member in group:
-            stems = tuple(stem_of(part) for part in member.split("_"))
+            stems = tuple(stem_of(_FORMS.get(stem_of(part), part)) for part in member.split("_"))
             # No word of a text is like the name of a concept.
             concepts.setdefault(stems, {})[f"\0{count}"] = None
     words: dict[str, tuple[str, ...]] = {}
@@ -115,6 +131,9 @@ def _read_concepts() -> tuple[dict[str, tuple[str, ...]], _Phrases]:
     return words, phrases
 
 
+_FORMS: Final = {stem_of(form): word for word, *forms in read_forms() for form in forms}
+"""The stem of an abbreviation or an irregular form -> the word, which is read in its place."""
+
 _CONCEPTS, _PHRASES = _read_concepts()
 _LONGEST_CJK: Final = max(len(word) for word in _CONCEPTS if _CJK_RUN.fullmatch(word))
 
@@ -122,16 +141,25 @@ _LONGEST_CJK: Final = max(len(word) for word in _CONCEPTS if _CJK_RUN.fullmatch(
 @lru_cache(maxsize=20_000)
 def _word(text: str) -> Word:
     stem = stem_of(text)
+    if stem in _FORMS:
+        text = _FORMS[stem]
+        stem = stem_of(text)
     return Word(text, stem, _CONCEPTS.get(stem, ()))
 
 
-def read_words(text: str) -> list[Word]:
+def read_words(text: str, is_prose: bool = True) -> list[Word]:
     """Return the words of a text, identifiers split at signs and case.
 
     Light words without concepts are left out.
+
+    Args:
+        text: the text.
+        is_prose: True if a word such as "GitHub" is one word; in a name it is two.
     """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
+    if is_prose:
+        text = _BRAND.sub(_lowered, text)
     words: list[Word] = []
     for run in _RUN.findall(_CASES.sub(" ", text)):
         if run.isascii() or not _CJK_RUN.match(run):
@@ -143,6 +171,10 @@ def read_words(text: str) -> list[Word]:
         _without_text(word) if word.text in LIGHT_WORDS else word for word in _with_phrases(words)
     ]
     return [word for word in words if word.stem or word.concepts]
+
+
+def _lowered(found: re.Match[str]) -> str:
+    return found.group().lower()
 
 
 def _without_text(word: Word) -> Word:
@@ -157,8 +189,10 @@ def _words_of_cjk(run: str) -> Iterator[Word]:
     while start < len(run):
         longest = range(min(_LONGEST_CJK, len(run) - start), 0, -1)
         parts = (run[start : start + length] for length in longest)
-        known = next((part for part in parts if part in _CONCEPTS), None)
-        if known is not None:
+        known = next((part for part in parts if part in _CONCEPTS or part in _FORMS), None)
+        if known in _FORMS:
+            yield _word(known)
+        elif known is not None:
             yield Word("", known, _CONCEPTS[known])
         start += len(known or " ")
 

@@ -119,6 +119,34 @@ def test_the_name_of_a_server_in_a_query_leads_to_it() -> None:
     )
 
 
+def test_a_product_that_is_written_with_capitals_is_not_another_one() -> None:
+    index = index_of(
+        row("git", tool("list_users", "List users.")),
+        row("github", tool("search_users", "Search users.")),
+    )
+    assert keys(index.find(search("users of GitHub", "git", "github")))[0] == "github/search_users"
+
+
+def test_what_only_arguments_and_long_texts_say_is_found() -> None:
+    described = {"properties": {"kind": {"type": "string", "enum": ["invoice", "receipt"]}}}
+    index = index_of(
+        row("a", tool("fetch", "Fetch a thing.", inputSchema=described), tool("fetch_all", "All.")),
+        row("b", tool("other", "Do it. Long after the first sentence: receipts.")),
+    )
+    assert set(keys(index.find(search("receipt", "a", "b")))) == {"a/fetch", "b/other"}
+    assert keys(index.find(search("fetch an invoice", "a", "b")))[0] == "a/fetch"
+
+
+def test_common_words_of_a_query_are_not_looked_up_where_rarer_ones_match(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(index_module, "MATCHES", 1)
+    many = [tool(f"send_{n}", "Send a message.") for n in range(9)]
+    index = index_of(row("many", *many, tool("wave", "Send a greeting.")))
+    assert keys(index.find(search("send a greeting", "many")))[0] == "many/wave"
+    assert keys(index.find(search("send", "many")))
+
+
 def test_only_the_rows_that_are_asked_for_are_searched(index: ToolIndex) -> None:
     found = index.find(search("message", "files", "weather", "nowhere"))
     assert not [key for key in keys(found) if key.startswith("chat/")]

@@ -29,6 +29,20 @@ def test_a_row_of_capitals_is_one_word() -> None:
     assert texts("parseHTTPResponse") == ["parse", "http", "response"]
 
 
+def test_the_name_of_a_product_is_one_word_but_in_identifiers() -> None:
+    assert texts("open GitHub") == ["open", "github"]
+    assert texts("ListForecasts") == ["list", "forecasts"]
+    assert [word.text for word in read_words("GitHub", is_prose=False)] == ["git", "hub"]
+
+
+@pytest.mark.parametrize(
+    ("form", "word"),
+    [("repos", "repository"), ("wrote", "written"), ("k8s", "Kubernetes"), ("飞书", "lark")],
+)
+def test_abbreviations_and_irregular_forms_are_read_as_the_word(form: str, word: str) -> None:
+    assert set(read_words(word)) <= set(read_words(form))
+
+
 def test_words_that_say_nothing_are_left_out() -> None:
     assert texts("what is the weather of my town") == ["weather", "town"]
 
@@ -54,6 +68,12 @@ def test_what_is_too_long_for_a_word_is_none() -> None:
         ("deployment", "deploy"),
         ("branches", "branch"),
         ("copied", "copy"),
+        ("added", "add"),
+        ("cancelled", "cancel"),
+        ("pulling", "pull"),
+        ("organisation", "organize"),
+        ("verification", "verify"),
+        ("colour", "color"),
         ("status", "status"),
     ],
 )
