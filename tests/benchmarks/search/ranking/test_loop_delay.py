@@ -14,6 +14,11 @@ def test_delays_are_the_worst_and_the_99th_of_a_hundred() -> None:
     assert delays.worst_used_ms == pytest.approx(2.0)
 
 
+def test_of_few_pings_the_99th_of_a_hundred_is_no_more_than_the_worst() -> None:
+    delays = Delays.of([(0.001, 0.001), (0.002, 0.001), (0.010, 0.001)])
+    assert 2.0 < delays.p99_ms <= delays.worst_ms
+
+
 def test_pings_are_timed_without_and_with_indexing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_delay, "AT_REST_S", 0.01)
     tool = {"name": "read", "description": "Reads a file."}
