@@ -5,7 +5,7 @@ other entry is
 
     words / best words + COVERAGE_WEIGHT * coverage - UNASKED_WEIGHT * unasked
 
-- words: sqlite's BM25 over all texts of the entry (FTS5, Porter's stems, weights in `_COLUMNS`).
+- words: sqlite's BM25 over all texts of the entry (FTS5, Porter's stems; `full_text`).
 - coverage: how much of the query its texts cover, names best (`concept_scores`).
 - unasked: the number of words in its name that the query does not ask for.
 
@@ -23,17 +23,16 @@ Invariants:
 
 from __future__ import annotations
 
-import sqlite3
 from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct
 
-from router.messages.errors import UNAVAILABLE, RpcError
 from router.messages.own_tools.search import ToolsFound
 from router.search.concept_scores import ConceptScores, best_first
 from router.search.entries import read_entry
 from router.search.exact_names import ExactNames
+from router.search.full_text import TEXTS, FullText
 from router.search.reranking import Candidate, Entry, Ranking, Scope
 from router.search.words import read_words
 
@@ -82,41 +81,8 @@ QUICK: Final = 50_000
 SCOPES: Final = 16
 """Scopes that are kept: each holds a number for each entry."""
 
-_COLUMNS: Final = {
-    "names": (4.0, ("name", "instance")),
-    "texts": (2.0, ("title", "first", "rest", "arguments", "details", "summary")),
-}
-"""Columns of sqlite -> the weight of a word in it, and the texts of an `Entry` that it has. More
-columns and weights made the ranking no better, but searches slower."""
-
-_TEXTS: Final = tuple(text for _, texts in _COLUMNS.values() for text in texts)
-
 _NAMES: Final = frozenset({"name", "instance", "arguments"})
 """Texts that are no prose: a row of capitalised words in one is split."""
-
-_CREATE: Final = (
-    f"CREATE VIRTUAL TABLE entries USING fts5({', '.join(_COLUMNS)},"
-    " tokenize='porter unicode61 remove_diacritics 2')"
-)
-_SET: Final = "INSERT INTO entries(entries, rank) VALUES (?, ?)"
-
-_SETTINGS: Final = {"automerge": 0, "crisismerge": 1900}
-"""Segments are merged in small steps here (`_write`): by itself sqlite does it in large ones."""
-
-WRITES: Final = 8
-MERGED_PAGES: Final = 4
-"""After so many writes so many pages are merged: 0.5 ms, so that there are never many segments."""
-
-_INSERT: Final = (
-    f"INSERT INTO entries(rowid, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
-)
-_DELETE: Final = "DELETE FROM entries WHERE rowid = ?"
-_WEIGHTS: Final = ", ".join(str(weight) for weight, _ in _COLUMNS.values())
-_SEARCH: Final = (
-    f"SELECT rowid, -bm25(entries, {_WEIGHTS}) FROM entries"
-    " WHERE entries MATCH ? ORDER BY 2 DESC LIMIT ?"
-)
-
 
 _ScopeKey: TypeAlias = "tuple[frozenset[str], NameFilter, Kind]"
 """The rows, the filter and the kind of a search."""
@@ -172,19 +138,7 @@ class ToolIndex:
     """
 
     def __init__(self) -> None:
-        # A worker thread opens it, and another thread uses it after that.
-        self._texts = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        try:
-            self._texts.execute(_CREATE)
-        except sqlite3.OperationalError as exc:
-            self._texts.close()
-            raise RpcError(
-                UNAVAILABLE,
-                f"Tools cannot be searched: sqlite {sqlite3.sqlite_version} of this Python has no"
-                f" full-text search ({exc}). Use a Python whose sqlite has FTS5, or a direct view",
-            ) from exc
-        for setting, value in _SETTINGS.items():
-            self._texts.execute(_SET, (setting, value))
+        self._texts = FullText()
         self._entries: dict[int, Entry] = {}
         # Hashes of everything that the entries were made of, by their numbers.
         self._made_of: dict[int, int] = {}
@@ -193,7 +147,6 @@ class ToolIndex:
         self._concepts = ConceptScores()
         self._scopes: dict[_ScopeKey, _Scope] = {}
         self._next = 1
-        self._writes = 0
 
     # --- Changes -----------------------------------------------------------------------------
 
@@ -219,7 +172,7 @@ class ToolIndex:
             if number is None:
                 entry = read_entry(batch, offered)
                 words = {
-                    text: read_words(getattr(entry, text), text not in _NAMES) for text in _TEXTS
+                    text: read_words(getattr(entry, text), text not in _NAMES) for text in TEXTS
                 }
                 yield
                 number, self._next = self._next, self._next + 1
@@ -235,14 +188,7 @@ class ToolIndex:
 
     def tidy_in_steps(self) -> Iterator[None]:
         """Make searches quicker after changes; may be left at each step, and begun anew."""
-        pages = -MERGED_PAGES  # negative: also what needs no merge yet
-        while True:
-            before = self._texts.total_changes
-            self._texts.execute(_SET, ("merge", pages))
-            if self._texts.total_changes - before < 2:  # as documented: nothing is left to do
-                return
-            pages = MERGED_PAGES
-            yield
+        return self._texts.tidy_in_steps()
 
     def leave_out(self, row: str) -> None:
         """Leave a row out of all searches, also if `put_in_steps` failed on it half-way."""
@@ -257,24 +203,14 @@ class ToolIndex:
         self._entries[number] = entry
         self._names.put(number, entry)
         self._concepts.put(number, words)
-        columns = (
-            " ".join(word.text for text in texts for word in words[text] if word.text)
-            for _, texts in _COLUMNS.values()
-        )
-        self._write(_INSERT, number, *columns)
+        self._texts.put(number, words)
 
     def _remove(self, number: int) -> None:
         entry = self._entries.pop(number)
         del self._made_of[number]
         self._names.remove(number, entry)
         self._concepts.remove(number)
-        self._write(_DELETE, number)
-
-    def _write(self, statement: str, *values: int | str) -> None:
-        self._texts.execute(statement, values)
-        self._writes += 1
-        if self._writes % WRITES == 0:
-            self._texts.execute(_SET, ("merge", MERGED_PAGES))
+        self._texts.remove(number)
 
     # --- Searches ----------------------------------------------------------------------------
 
@@ -353,11 +289,11 @@ class ToolIndex:
 
     def _scores_by_words(self, words: Sequence[Word], scope: _Scope) -> dict[int, float]:
         """Return the best in a scope by BM25, with their scores as shares of the highest."""
-        match = " OR ".join(f'"{text}"' for text in self._rarest(words))
+        rarest = self._rarest(words)
         found: list[tuple[int, float]] = []
         # Most searches are for nearly everything; only others need all that match.
-        for limit in (2 * CANDIDATES, -1) if match else ():
-            rows = self._texts.execute(_SEARCH, (match, limit)).fetchall()
+        for limit in (2 * CANDIDATES, -1):
+            rows = self._texts.best(rarest, limit)
             found = list(islice((row for row in rows if row[0] in scope.entries), CANDIDATES))
             if len(found) == CANDIDATES or len(rows) < limit:
                 break

@@ -294,6 +294,7 @@ async def test_runs_beyond_those_at_a_time_wait_for_their_turn(
     pool = scripted(monkeypatch, ScriptedSandbox(), last)
     async with running() as router:
         first = router.begin("", timeout_s=9)
+        await trio.testing.wait_all_tasks_blocked()
         report = await router.report("", timeout_s=3)
         assert report["error"] == "TimeoutError: the code did not end within 3 s"
         second = router.begin("", timeout_s=9)

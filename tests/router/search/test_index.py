@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from router.messages.errors import UNAVAILABLE, RpcError
 from router.messages.instances.exposure import NameFilter
 from router.messages.own_tools.search import IndexTools, Searchable, ToolsFound
-from router.search import exact_names
+from router.search import exact_names, full_text
 from router.search import index as index_module
 from router.search.index import QUERY_CHARS, QUERY_WORDS, SCOPES, ToolIndex
 from router.search.reranking import Ranking
@@ -332,7 +332,7 @@ def test_another_ranking_keeps_whole_names_first(index: ToolIndex) -> None:
 def test_without_full_text_search_the_error_names_the_way_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(index_module, "_CREATE", "CREATE VIRTUAL TABLE entries USING fts6(name)")
+    monkeypatch.setattr(full_text, "_CREATE", "CREATE VIRTUAL TABLE entries USING fts6(name)")
     with pytest.raises(
         RpcError, match=r"no such module: fts6.*Use a Python whose sqlite"
     ) as failed:
