@@ -35,10 +35,11 @@ _TEXT_WEIGHTS: Final = {
     "rest": 0.3,
     "arguments": 0.3,
     "details": 0.2,
+    "summary": 0.1,
 }
 """How well a word of each text of an `Entry` covers the same word of a query."""
 
-_SAME_ONLY: Final = frozenset({"rest", "arguments", "details"})
+_SAME_ONLY: Final = frozenset({"rest", "arguments", "details", "summary"})
 """Long texts: words of the same concept are so many there that they say nothing."""
 
 PRODUCT_WEIGHT: Final = 2.5
@@ -51,7 +52,7 @@ CONCEPT_WEIGHT: Final = 0.9
 FIRST_WORD_WEIGHT: Final = 1.2
 """The first word of a query is mostly the verb, which tells apart the tools for one thing."""
 
-VISITS: Final = 1000
+VISITS: Final = 500
 CLOSEST: Final = 100
 """Entries that are scored for all words of a query together: beyond that, those of rarer words
 that cover these best are scored for the others."""
@@ -186,18 +187,25 @@ def _add(scores: dict[int, float], keys: _Keys, *, only_scored: bool) -> None:
                 rarity * numbers.get(number, 0.0) for rarity, numbers in keys
             )
         return
-    (rarity, numbers), *others = keys
+    # The longest is taken at once, since that is the quickest.
+    (rarity, numbers), *others = sorted(keys, key=_length_of, reverse=True)
     best = {number: rarity * weight for number, weight in numbers.items()}
+    before = best.get
     for rarity, numbers in others:
         for number, weight in numbers.items():
             score = rarity * weight
-            if score > best.get(number, 0.0):
+            if score > before(number, 0.0):
                 best[number] = score
     if not scores:
         scores.update(best)
         return
+    before = scores.get
     for number, score in best.items():
-        scores[number] = scores.get(number, 0.0) + score
+        scores[number] = before(number, 0.0) + score
+
+
+def _length_of(key: tuple[float, dict[int, float]]) -> int:
+    return len(key[1])
 
 
 def _raise_to(scores: dict[str, float], key: str, score: float) -> None:

@@ -64,6 +64,10 @@ RANKED: Final = 20
 """The best by words and coverage together, whose unasked words are counted; only they are
 answered."""
 
+LEAST_SHARE: Final = 0.4
+"""Entries that cover less of a query, in proportion to the best, are scored for their words alone:
+they are most of all, and never among the first."""
+
 COVERAGE_WEIGHT: Final = 6.0
 UNASKED_WEIGHT: Final = 0.4
 """See the module's docstring."""
@@ -277,11 +281,14 @@ class ToolIndex:
         coverage = self._concepts.cover(words)
         by_words = self._scores_by_words(words, scope)
         weight = COVERAGE_WEIGHT / (coverage.whole or 1.0)
-        scores = by_words | {
-            number: weight * score + by_words.get(number, 0.0)
+        entries, least = scope.entries, LEAST_SHARE * max(coverage.scores.values(), default=0.0)
+        scores = {
+            number: weight * score
             for number, score in coverage.scores.items()
-            if number in scope.entries
+            if score >= least and number in entries
         }
+        for number, score in by_words.items():
+            scores[number] = scores.get(number, 0.0) + score
         return {
             number: scores[number] - UNASKED_WEIGHT * self._concepts.unasked(number, coverage)
             for number in best_first(scores)[:RANKED]
@@ -302,7 +309,11 @@ class ToolIndex:
 
     def _rarest(self, words: Sequence[Word]) -> list[str]:
         """Return the words by which texts are searched: common ones would say little, slowly."""
-        counts = {word.text: self._concepts.count(word.stem) for word in words if word.text}
+        counts = {
+            word.text: count
+            for word in words
+            if word.text and (count := self._concepts.count(word.stem))
+        }
         chosen: list[str] = []
         visits = 0
         for text in sorted(counts, key=counts.__getitem__):
