@@ -106,6 +106,7 @@ async def _pings() -> AsyncIterator[list[Ping]]:
     to_other, there = trio.open_memory_channel[None](0)
     back, here = trio.open_memory_channel[None](0)
     pings: list[Ping] = []
+    are_enough = trio.Event()
 
     async def answer() -> None:
         async for _ in there:
@@ -117,11 +118,12 @@ async def _pings() -> AsyncIterator[list[Ping]]:
             await to_other.send(None)
             await here.receive()
             pings.append((time.perf_counter() - began_s, time.thread_time() - used_s))
+            if len(pings) == LEAST_PINGS:
+                are_enough.set()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(answer)
         nursery.start_soon(ping)
         yield pings
-        while len(pings) < LEAST_PINGS:
-            await trio.lowlevel.checkpoint()
+        await are_enough.wait()
         nursery.cancel_scope.cancel()

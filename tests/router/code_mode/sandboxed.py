@@ -59,6 +59,7 @@ async def open_pool() -> AsyncIterator[SandboxPool]:
     with trio.fail_after(TIMEOUT_S):
         async with trio.open_nursery() as nursery:
             yield SandboxPool(nursery)
+            await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
 
 
@@ -77,7 +78,8 @@ async def run_all(*codes: str) -> list[RunReport]:
         try:
             return [await run_in(sandbox, code) for code in codes]
         finally:
-            await sandbox.end()
+            with trio.move_on_after(TIMEOUT_S, shield=True):
+                await sandbox.end()
 
 
 async def until_it_runs(sandbox: Sandbox) -> None:

@@ -122,7 +122,12 @@ _DEFINITIONS: Final = (
         optional=("arguments",),
         instance_name=_INSTANCE_NAME,
         tool_name={"type": "string", "description": "Name of the tool, as mcp.router.help shows"},
-        arguments={"type": "object", "description": "Arguments for the tool, as its schema says"},
+        arguments={
+            "type": "object",
+            "description": "Arguments for the tool, as its schema says",
+            # Some agents tell their model of no arguments otherwise.
+            "additionalProperties": True,
+        },
     ),
 )
 

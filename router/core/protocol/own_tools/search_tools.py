@@ -25,6 +25,7 @@ from router.core.protocol.own_tools.router_tools import (
     tool_definition,
 )
 from router.core.text.raw_json import EMPTY_OBJECT, check_key_case, is_object, raw_of, text_of
+from router.core.text.sentences import cut_to_one_line
 from router.messages.catalog import Item
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.own_tools.search import Kind
@@ -303,9 +304,14 @@ def called_tool_of(arguments: Raw | None) -> CalledTool:
     """Return the arguments of `call_tool`; absent or null tool arguments become an empty object.
 
     Raises:
-        RpcError: -32602, one is missing or of the wrong type.
+        RpcError: -32602, one is missing or of the wrong type, or those of the tool stand beside its
+            name, as some models write them.
     """
     members = check_key_case(object_of(arguments, "arguments"), _CALL_KEYS, "arguments")
+    beside = sorted(members.keys() - _CALL_KEYS)
+    if beside and given(members, "arguments") is None:
+        problem = f"arguments.{cut_to_one_line(beside[0])}: arguments of the tool belong into "
+        raise RpcError(INVALID_PARAMS, problem + '"arguments": {…}, beside "name"')
     of_tool = given(members, "arguments") or EMPTY_OBJECT
     if not is_object(of_tool):
         raise RpcError(INVALID_PARAMS, "arguments.arguments must be an object")

@@ -163,3 +163,11 @@ def test_a_tool_without_arguments_is_called_with_none() -> None:
 )
 def test_a_call_that_makes_no_sense_is_refused(arguments: Any, message: str) -> None:
     assert refusal(called_tool_of, arguments) == message
+
+
+def test_arguments_of_a_tool_that_stand_beside_its_name_are_refused_with_their_place() -> None:
+    message = refusal(called_tool_of, {"name": "a__b", "path": "x"})
+    assert message == (
+        'arguments.path: arguments of the tool belong into "arguments": {…}, beside "name"'
+    )
+    assert called_tool_of(raw({"name": "a__b", "path": "x", "arguments": {}})).name == "a__b"
