@@ -75,7 +75,7 @@ def test_wheel_has_our_packages_with_their_types_and_nothing_else(wheel: Path) -
     assert code == {*tracked, "mcp_router_entry_point.py"} - {"router/entry_point.py"}
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert {path.name for path in map(Path, names - code)} == {
-        *("METADATA", "WHEEL", "RECORD", "entry_points.txt", "LICENSE"),
+        *("METADATA", "WHEEL", "RECORD", "entry_points.txt", "LICENSE", "vocabulary.LICENSE"),
     }
 
 
