@@ -154,8 +154,8 @@ def test_python_sdk_finds_and_calls(transport: str, mode: str, places: Places) -
 
 OLD_SDKS: Final = {
     "2024-11-05": ("stdio", "sse"),  # There was no streamable HTTP.
-    "2025-03-26": ("http", "sse"),
-    "2025-06-18": ("http", "sse"),
+    "2025-03-26": TRANSPORTS,
+    "2025-06-18": TRANSPORTS,
     "2025-11-25": TRANSPORTS,
 }
 """The revision of a Python SDK -> its transports; each router on stdio takes a second to start."""
@@ -181,7 +181,7 @@ def test_npm_sdk_1_finds_and_calls(transport: str, places: Places) -> None:
 
 @pytest.mark.parametrize(
     ("transport", "era"),
-    [("http", "legacy"), ("sse", "legacy"), ("http", "modern"), ("stdio", "modern")],
+    [*[(transport, "legacy") for transport in TRANSPORTS], ("http", "modern"), ("stdio", "modern")],
 )
 def test_npm_client_2_finds_and_calls(transport: str, era: str, places: Places) -> None:
     command = [*peers.node_script("client2.mjs"), *places.address(transport)]
@@ -191,9 +191,11 @@ def test_npm_client_2_finds_and_calls(transport: str, era: str, places: Places) 
     _check(saw)
 
 
-@pytest.mark.parametrize("era", ["legacy", "modern"])
-def test_inspector_finds_and_calls(era: str, places: Places) -> None:
-    target = [*inspector.over(places.router, "http"), "--protocol-era", era]
+@pytest.mark.parametrize(
+    ("transport", "era"), [("http", "legacy"), ("sse", "legacy"), ("http", "modern")]
+)
+def test_inspector_finds_and_calls(transport: str, era: str, places: Places) -> None:
+    target = [*inspector.over(places.router, transport), "--protocol-era", era]
 
     def call(name: str, *arguments: str) -> str:
         words = [word for each in arguments for word in ("--tool-arg", each)]
