@@ -191,11 +191,22 @@ def test_npm_client_2_finds_and_calls(transport: str, era: str, places: Places) 
     _check(saw)
 
 
+def _inspected(places: Places, transport: str) -> list[str]:
+    if transport != "stdio":
+        return inspector.over(places.router, transport)
+    config = places.workspace.path / "inspector.json"
+    command, *args = places.workspace.stdio_command
+    server = {"type": "stdio", "command": command, "args": args}
+    config.write_text(json.dumps({"mcpServers": {"router": server}}))
+    return ["--config", str(config), "--server", "router"]
+
+
 @pytest.mark.parametrize(
-    ("transport", "era"), [("http", "legacy"), ("sse", "legacy"), ("http", "modern")]
+    ("transport", "era"),
+    [*[(transport, "legacy") for transport in TRANSPORTS], ("http", "modern"), ("stdio", "modern")],
 )
 def test_inspector_finds_and_calls(transport: str, era: str, places: Places) -> None:
-    target = [*inspector.over(places.router, transport), "--protocol-era", era]
+    target = [*_inspected(places, transport), "--protocol-era", era]
 
     def call(name: str, *arguments: str) -> str:
         words = [word for each in arguments for word in ("--tool-arg", each)]
